@@ -1,0 +1,76 @@
+"""Users, and the sessions that their tokens stand for."""
+
+from typing import Any, ClassVar
+
+from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
+from django.db import models
+
+from jwtpizza.fields import KeyField, key_of
+
+
+class UserManager(BaseUserManager["User"]):
+    def create_user(self, *, name: str, email: str, password: str | None, **fields: Any) -> "User":
+        """Stores a user; raises IntegrityError when the address, in any case, is somebody's already."""
+        user = self.model(name=name, email=email, **fields)
+        user.set_password(password)
+        user.save(using=self._db)
+        return user
+
+    def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> "User":
+        return self.create_user(email=email, password=password, is_superuser=True, **fields)
+
+    def get_by_natural_key(self, username: str | None) -> "User":
+        return self.get(email_key=key_of((username or "").strip()))
+
+
+class User(AbstractBaseUser, PermissionsMixin):
+    """A person with a password. An admin is a superuser; who runs a franchise stands in that franchise's `admins`.
+
+    A deleted user keeps the row that the orders point to, without name, address or key.
+    """
+
+    name = models.CharField(max_length=255)
+    name_key = KeyField()
+    email = models.EmailField("e-mail address", max_length=255)
+    email_key = KeyField(null=True)
+    is_active = models.BooleanField(default=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    deleted_at = models.DateTimeField(null=True, editable=False)
+
+    USERNAME_FIELD = "email"
+    EMAIL_FIELD = "email"
+    REQUIRED_FIELDS: ClassVar = ["name"]
+    objects: ClassVar[UserManager] = UserManager()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["email_key"], name="user_email_once"),
+            models.CheckConstraint(
+                condition=models.Q(deleted_at=None) | models.Q(email_key=None, is_active=False),
+                name="user_deleted_is_erased",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.email or f"deleted user {self.pk}"
+
+    @property
+    def is_staff(self) -> bool:
+        return self.is_superuser
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        self.name_key = key_of(self.name)
+        self.email_key = key_of(self.email) if self.deleted_at is None else None
+        super().save(*args, **kwargs)
+
+
+class Session(models.Model):
+    """What makes a token good: its `jti`. The token ends when this row goes."""
+
+    jti = models.CharField(max_length=32, primary_key=True)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="sessions")
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"session of {self.user_id} until {self.expires_at:%Y-%m-%d}"

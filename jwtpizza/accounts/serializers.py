@@ -1,0 +1,70 @@
+"""What clients send about users, and what they read."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from jwtpizza.accounts.models import User
+from jwtpizza.accounts.selectors import Role
+from jwtpizza.api.pagination import Page
+from jwtpizza.api.serializers import EmailAddress, Input, Text, WholeNumber
+
+MOST_PASSWORD = 1024
+
+
+class Password(Text):
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"max_length": MOST_PASSWORD, "trim_whitespace": False, **kwargs})
+
+
+class RegisterIn(Input):
+    incomplete = "name, email, and password are required"
+    name = Text()
+    email = EmailAddress()
+    password = Password()
+
+
+class LoginIn(Input):
+    incomplete = "email and password are required"
+    email = Text()
+    password = Password()
+
+
+class UserIn(Input):
+    """Each field may be left out; an empty one stays as it is."""
+
+    name = Text(required=False, allow_blank=True)
+    email = EmailAddress(required=False, allow_blank=True)
+    password = Password(required=False, allow_blank=True)
+
+
+class UserPage(Page):
+    """Pages count from 1 here, and 0 reads as 1."""
+
+    page = WholeNumber(default=1, max_value=2**31)
+
+
+class RoleOut(serializers.Serializer):
+    role = serializers.ChoiceField(["diner", "franchisee", "admin"])
+    objectId = serializers.IntegerField(required=False, help_text="The franchise, where the role is franchisee.")
+
+
+class UserOut(serializers.Serializer):
+    id = serializers.IntegerField()
+    name = serializers.CharField()
+    email = serializers.CharField()
+    roles = RoleOut(many=True)
+
+
+class SignedInOut(serializers.Serializer):
+    user = UserOut()
+    token = serializers.CharField()
+
+
+class UsersOut(serializers.Serializer):
+    users = UserOut(many=True)
+    more = serializers.BooleanField()
+
+
+def user_out(user: User, roles: list[Role]) -> dict[str, Any]:
+    return {"id": user.pk, "name": user.name, "email": user.email, "roles": roles}

@@ -1,0 +1,129 @@
+"""Registering, logging in and out, changing and erasing users."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from django.contrib.auth.hashers import make_password
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+from rest_framework_simplejwt.tokens import AccessToken
+
+from jwtpizza.accounts import selectors
+from jwtpizza.accounts.models import Session, User
+from jwtpizza.api.errors import Conflict, Invalid, NotFound
+
+Eraser = Callable[[User], None]
+_erasers: list[Eraser] = []
+
+
+def on_erase(eraser: Eraser) -> Eraser:
+    """Registers what an app has to do, inside the transaction, when a user is deleted."""
+    _erasers.append(eraser)
+    return eraser
+
+
+def register(*, name: str, email: str, password: str) -> tuple[User, str]:
+    """A new user and a token; raises Conflict when the address is taken, Invalid when the password is too weak."""
+    user = User(name=name, email=email)
+    user.password = _hashed(password, user)
+    try:
+        with transaction.atomic():
+            user.save()
+            return user, open_session(user)
+    except IntegrityError as error:
+        raise _taken() from error
+
+
+def log_in(*, email: str, password: str) -> tuple[User, str]:
+    """The user and a new token; raises one NotFound, after the same work, for unknown user and wrong password."""
+    try:
+        user = User.objects.get_by_natural_key(email)
+    except User.DoesNotExist:
+        User().set_password(password)
+        raise _unknown_user() from None
+    if not user.check_password(password) or not user.is_active:
+        raise _unknown_user()
+    return user, open_session(user)
+
+
+def open_session(user: User) -> str:
+    """A token good for `ACCESS_TOKEN_LIFETIME` seconds or until its session is ended."""
+    token = AccessToken.for_user(user)
+    user.sessions.filter(expires_at__lt=timezone.now()).delete()
+    Session.objects.create(jti=token["jti"], user=user, expires_at=datetime.fromtimestamp(token["exp"], UTC))
+    return str(token)
+
+
+def log_out(session: Session) -> None:
+    """Ends this session and no other."""
+    Session.objects.filter(pk=session.pk).delete()
+
+
+def update(*, caller: User, user_id: int, name: str = "", email: str = "", password: str = "") -> tuple[User, str]:
+    """Changes what is not empty; the user, and a fresh token of the caller's.
+
+    A new password ends each session that the user had. Raises NotFound, Conflict when the address is taken,
+    Invalid when there is nothing to change or the password is too weak.
+    """
+    if not (name or email or password):
+        raise Invalid("There is nothing to change.", fields={"body": ["Give a name, an email or a password."]})
+    hashed = _hashed(password, selectors.user(user_id)) if password else ""
+    try:
+        with transaction.atomic():
+            user = selectors.user(user_id, lock=True)
+            _change(user, name=name, email=email, hashed=hashed)
+            return user, open_session(caller)
+    except IntegrityError as error:
+        raise _taken() from error
+
+
+def _change(user: User, *, name: str, email: str, hashed: str) -> None:
+    user.name, user.email = name or user.name, email or user.email
+    user.password = hashed or user.password
+    user.save()
+    if hashed:
+        user.sessions.all().delete()
+
+
+def delete(*, user_id: int) -> None:
+    """Erases name and address everywhere, ends the sessions and frees the address; the orders stay in the books.
+
+    Raises NotFound, and Conflict for the last admin.
+    """
+    with transaction.atomic():
+        admins = User.objects.select_for_update().filter(is_superuser=True, is_active=True).order_by("pk")
+        last_admin = [admin.pk for admin in admins] == [user_id]
+        user = selectors.user(user_id, lock=True)
+        if last_admin:
+            raise Conflict("The last admin can't be deleted.")
+        _erase(user)
+
+
+def _erase(user: User) -> None:
+    user.name = user.email = ""
+    user.is_active = user.is_superuser = False
+    user.deleted_at = timezone.now()
+    user.set_unusable_password()
+    user.save()
+    user.sessions.all().delete()
+    for eraser in _erasers:
+        eraser(user)
+
+
+def _hashed(password: str, user: User) -> str:
+    """Takes milliseconds of CPU, so never call it inside a transaction: SQLite lets nobody else write."""
+    try:
+        validate_password(password, user)
+    except ValidationError as error:
+        raise Invalid(error.messages[0], fields={"password": error.messages}) from error
+    return make_password(password)
+
+
+def _taken() -> Conflict:
+    return Conflict("This e-mail address belongs to somebody already.", fields={"email": ["This address is taken."]})
+
+
+def _unknown_user() -> NotFound:
+    return NotFound("unknown user")

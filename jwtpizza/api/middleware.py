@@ -1,0 +1,25 @@
+"""What holds for each path before a view is chosen."""
+
+from collections.abc import Callable
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+
+from jwtpizza.api.handler import BODY_TOO_LARGE, plain
+
+NOT_API = ("/admin/", "/static/")
+
+
+class ApiRules:
+    """Refuses bodies over the limit unread, and takes a path with a trailing slash for the same one without."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if not request.path_info.startswith(NOT_API):
+            if int(request.META.get("CONTENT_LENGTH") or 0) > settings.BODY_LIMIT:
+                return plain(BODY_TOO_LARGE)
+            if len(request.path_info) > 1:
+                request.path_info = request.path_info.removesuffix("/")
+        return self.get_response(request)

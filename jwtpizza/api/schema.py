@@ -1,0 +1,122 @@
+"""The one OpenAPI description of the API; the schema, the browsable page and /api/docs are made from it."""
+
+import re
+from collections.abc import Callable, Iterable
+from functools import cache
+from typing import Any, Literal, TypeVar
+
+from drf_spectacular.generators import SchemaGenerator
+from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
+from rest_framework import serializers
+from rest_framework.permissions import AllowAny, IsAuthenticated
+
+View = TypeVar("View", bound=Callable[..., Any])
+METHODS = ("get", "post", "put", "delete")
+Output = type[serializers.Serializer] | serializers.BaseSerializer
+
+
+class MessageOut(serializers.Serializer):
+    message = serializers.CharField()
+
+
+class ErrorOut(MessageOut):
+    """How everything that goes wrong is told."""
+
+    error = serializers.CharField(help_text="A short fixed title.")
+    statusCode = serializers.IntegerField()
+    requestId = serializers.CharField()
+    fields = serializers.DictField(  # type: ignore[assignment]
+        child=serializers.ListField(child=serializers.CharField()),
+        required=False,
+        help_text="What was wrong, by the path of the field.",
+    )
+
+
+class Operation(AutoSchema):
+    """Adds to each operation who may call it, and the errors that follow from that and from its having a body.
+
+    Everything else is told by `operation`; nothing is guessed from the names of actions, as drf-spectacular would.
+    """
+
+    def is_excluded(self) -> bool:
+        """What is served at two paths is described at that of its example."""
+        template = re.sub(r"\{\w+\}", "[^/]+", self.path)
+        return not re.fullmatch(template, self.get_extensions()["x-example"]["at"].partition("?")[0])
+
+    def get_operation_id(self) -> str:
+        view: Any = self.view
+        return f"{type(view).__name__.removesuffix('ViewSet').lower()}_{view.action}"
+
+    def get_description(self) -> str:  # type: ignore[override]
+        return ""
+
+    def get_tags(self) -> list[str]:
+        return [(self.path.removeprefix("/api/").split("/")[0]) or "about"]
+
+    def _is_list_view(self, serializer: Any = None) -> bool:
+        return False
+
+    def get_auth(self) -> list[dict[str, Any]]:
+        bearer: dict[str, Any] = {"bearer": []}
+        if not isinstance(self._permission(), AllowAny):
+            return [bearer]
+        return [{}, bearer] if self.view.get_authenticators() else []
+
+    def _permission(self) -> Any:
+        return self.view.get_permissions()[0]
+
+    def _usual_errors(self) -> Iterable[int]:
+        if not isinstance(self._permission(), AllowAny):
+            yield 401
+            if not isinstance(self._permission(), IsAuthenticated):
+                yield 403
+        if self.method in ("POST", "PUT"):
+            yield from (400, 413, 415)
+        yield from (500, 503)
+
+    def _get_response_bodies(self, direction: Literal["request", "response"] = "response") -> dict[str, Any]:
+        bodies: dict[str, Any] = super()._get_response_bodies(direction)
+        for status in self._usual_errors():
+            bodies.setdefault(str(status), self._get_response_for_code(ErrorOut, str(status))  # type: ignore[no-untyped-call])
+        return dict(sorted(bodies.items()))
+
+
+def operation(
+    summary: str,
+    *,
+    at: str,
+    shown_as: str = "",
+    response: Output,
+    answer: Any,
+    request: type[serializers.Serializer] | None = None,
+    example: Any = None,
+    query: type[serializers.Serializer] | None = None,
+    headers: Iterable[OpenApiParameter] = (),
+    errors: Iterable[int] = (),
+    statuses: Iterable[int] = (200,),
+) -> Callable[[View], View]:
+    """Describes a view: what it is for, an address to try it `at` with its `example` body, and an `answer`.
+
+    `shown_as` is the path in /api/docs where existing clients know it by other names of its parameters.
+    """
+    examples = [OpenApiExample("answer", value=answer, response_only=True, status_codes=list(map(str, statuses)))]
+    if request:
+        examples.append(OpenApiExample("request", value=example, request_only=True))
+    return extend_schema(
+        summary=summary,
+        request=request,
+        responses=dict.fromkeys(statuses, response) | dict.fromkeys([*errors, *([400] if query else [])], ErrorOut),
+        parameters=[*([query] if query else []), *headers],
+        examples=examples,
+        extensions={"x-example": {"at": at, "shown_as": shown_as, "body": example, "answer": answer}},
+    )
+
+
+@cache
+def description() -> dict[str, Any]:
+    """The OpenAPI description, made once: it takes some 100 ms."""
+    schema: dict[str, Any] = SchemaGenerator().get_schema(request=None, public=True)
+    for path, operations in schema["paths"].items():
+        schema["paths"][path] = {method: operations[method] for method in METHODS if method in operations}
+    return schema

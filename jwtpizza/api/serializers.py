@@ -1,0 +1,105 @@
+"""Checking what a client sent: strict types, and each fault under its own name."""
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+from django.http import QueryDict
+from rest_framework import serializers
+
+from jwtpizza.api.errors import Invalid
+
+MISSING = {"required", "blank", "null"}
+
+
+class Text(serializers.CharField):
+    """A JSON string and nothing that could be made one, up to 255 characters unless told otherwise."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"max_length": 255, **kwargs})
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
+class EmailAddress(Text):
+    """What a browser's e-mail field takes, plus letters of any script; spaces around it are dropped."""
+
+    default_error_messages: ClassVar = {"address": "This is not an e-mail address."}
+    _LABEL = r"[a-z0-9\x80-\U0010ffff](?:[a-z0-9\x80-\U0010ffff-]{0,61}[a-z0-9\x80-\U0010ffff])?"
+    _ADDRESS = re.compile(rf"[a-z0-9.!#$%&'*+/=?^_`{{|}}~\x80-\U0010ffff-]+@{_LABEL}(?:\.{_LABEL})*", re.IGNORECASE)
+
+    def to_internal_value(self, data: Any) -> str:
+        address = super().to_internal_value(data)
+        letters = all(sign.isascii() or unicodedata.category(sign)[0] in "LMN" for sign in address)
+        if not (letters and self._ADDRESS.fullmatch(address)):
+            self.fail("address")
+        return address
+
+
+class WholeNumber(serializers.IntegerField):
+    """A number of up to 18 digits, or those digits in quotes; from 0 unless told otherwise."""
+
+    default_error_messages: ClassVar = {"invalid": "This has to be a whole number."}
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"min_value": 0, "max_value": 10**18 - 1, **kwargs})
+
+    def to_internal_value(self, data: Any) -> int:
+        if isinstance(data, str) and re.fullmatch(r"[0-9]{1,18}", data):
+            data = int(data)
+        if type(data) is not int:
+            self.fail("invalid")
+        return data
+
+
+class Input(serializers.Serializer):
+    """The body of a request; `incomplete` is what is said when something required is missing or blank."""
+
+    incomplete: ClassVar[str] = ""
+
+
+def _faults(detail: Any, path: str = "") -> Iterator[tuple[str, list[str]]]:
+    """DRF's nested errors as flat pairs of a path such as items[1].menuId and its sentences."""
+    if isinstance(detail, dict):
+        for name, inner in detail.items():
+            if name == "non_field_errors":
+                yield from _faults(inner, path)
+            else:
+                step = f"[{name}]" if isinstance(name, int) else f".{name}"
+                yield from _faults(inner, (path + step).removeprefix("."))
+    elif any(isinstance(inner, dict) for inner in detail):
+        for index, inner in enumerate(detail):
+            yield from _faults(inner, f"{path}[{index}]")
+    elif detail:
+        yield path or "body", [str(sentence) for sentence in detail]
+
+
+def _codes(detail: Any) -> Iterator[str]:
+    for inner in detail.values() if isinstance(detail, dict) else detail:
+        yield from [inner.code] if hasattr(inner, "code") else _codes(inner)
+
+
+def checked(kind: type[Input], data: Any) -> dict[str, Any]:
+    """The body as `kind` describes it; raises Invalid with each field at fault."""
+    if not isinstance(data, dict):
+        raise Invalid("The body has to be a JSON object.", fields={"body": ["This has to be a JSON object."]})
+    serializer = kind(data=data)
+    if serializer.is_valid():
+        return dict(serializer.validated_data)
+    fields = dict(_faults(serializer.errors))
+    name, sentences = next(iter(fields.items()))
+    incomplete = kind.incomplete if MISSING.intersection(_codes(serializer.errors)) else ""
+    raise Invalid(incomplete or f"{name}: {sentences[0]}", fields=fields)
+
+
+def checked_query(kind: type[Input], query: QueryDict) -> dict[str, Any]:
+    """The parameters that `kind` knows, each given at most once; others are ignored. Raises Invalid."""
+    known = [name for name in map(str, kind().get_fields()) if name in query]
+    for name in known:
+        if len(query.getlist(name)) > 1:
+            raise Invalid(f"{name} is given more than once.", fields={name: ["Give this once."]})
+    return checked(kind, {name: query[name] for name in known})

@@ -1,0 +1,115 @@
+"""The welcome, the documentation, and what operators ask."""
+
+from hmac import compare_digest
+
+from django.conf import settings
+from django.http import Http404, HttpResponse
+from django_prometheus.exports import ExportToDjangoView
+from rest_framework import serializers
+from rest_framework.exceptions import NotAuthenticated
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from jwtpizza.api import docs
+from jwtpizza.api.schema import description, operation
+from jwtpizza.api.viewsets import EVERYONE, ApiViewSet
+from jwtpizza.observability import health
+
+WELCOME = {"message": "welcome to JWT Pizza", "version": settings.VERSION}
+
+
+class WelcomeOut(serializers.Serializer):
+    message = serializers.CharField()
+    version = serializers.CharField()
+
+
+class EndpointOut(serializers.Serializer):
+    method = serializers.CharField()
+    path = serializers.CharField()
+    requiresAuth = serializers.BooleanField()
+    description = serializers.CharField()
+    example = serializers.CharField()
+    response = serializers.JSONField()
+
+
+class OpenApiOut(serializers.Serializer):
+    openapi = serializers.CharField()
+    info = serializers.DictField()
+    paths = serializers.DictField()
+    components = serializers.DictField()
+
+
+class DocsOut(serializers.Serializer):
+    version = serializers.CharField()
+    endpoints = EndpointOut(many=True)
+    config = serializers.DictField(child=serializers.CharField())
+
+
+def config() -> dict[str, str]:
+    """Where the factory and the database are; nothing in production, where it would tell an attacker where to knock."""
+    if settings.PRODUCTION:
+        return {}
+    database = settings.DATABASES["default"]
+    engine = database["ENGINE"].rsplit(".", 1)[-1]
+    return {"factory": settings.FACTORY_URL, "db": f"{engine} {database.get('HOST') or 'localhost'}"}
+
+
+class AboutViewSet(ApiViewSet):
+    authentication_classes = []
+    access = {"welcome": EVERYONE, "docs": EVERYONE, "openapi": EVERYONE}
+
+    @operation("Say welcome", at="/", response=WelcomeOut, answer=WELCOME)
+    def welcome(self, request: Request) -> Response:
+        return Response(WELCOME)
+
+    @operation(
+        "Describe the endpoints",
+        at="/api/docs",
+        response=DocsOut,
+        answer={"version": settings.VERSION, "endpoints": [], "config": {}},
+    )
+    def docs(self, request: Request) -> Response:
+        return Response({"version": settings.VERSION, "endpoints": docs.endpoints(), "config": config()})
+
+    @operation(
+        "Describe the API as OpenAPI 3.1",
+        at="/api/schema",
+        response=OpenApiOut,
+        answer={"openapi": "3.1.0", "info": {}, "paths": {}, "components": {}},
+    )
+    def openapi(self, request: Request) -> Response:
+        return Response(description())
+
+
+class OperationsViewSet(ApiViewSet):
+    """For load balancers and Prometheus, who need no description."""
+
+    schema = None
+    authentication_classes = []
+    access = {"live": EVERYONE, "ready": EVERYONE, "metrics": EVERYONE}
+
+    def live(self, request: Request) -> Response:
+        return Response({"status": "live"})
+
+    def ready(self, request: Request) -> Response:
+        return Response(health.readiness())
+
+    def metrics(self, request: Request) -> HttpResponse:
+        if settings.PRODUCTION and not settings.METRICS_TOKEN:
+            raise Http404
+        if settings.METRICS_TOKEN and not compare_digest(_bearer(request), settings.METRICS_TOKEN.encode()):
+            raise NotAuthenticated
+        page: HttpResponse = ExportToDjangoView(request)
+        return page
+
+
+def _bearer(request: Request) -> bytes:
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    return token.strip().encode() if scheme.lower() == "bearer" else b""
+
+
+class NotAnEndpoint(ApiViewSet):
+    """A known path on which there is nothing to do: 405 to every method."""
+
+    schema = None
+    authentication_classes = []

@@ -1,0 +1,70 @@
+"""Two kinds of column that every database must treat alike: amounts of money, and keys compared byte by byte."""
+
+from decimal import Decimal
+from typing import Any
+
+from django import forms
+from django.core.validators import DecimalValidator, MinValueValidator
+from django.db import models
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models.expressions import Combinable
+
+DECIMALS = 8
+# There will never be more ₿ than this; it also keeps the sum of any order far inside 64 bits.
+MOST_BITCOIN = 21_000_000
+DIGITS = 16
+
+BYTEWISE_COLLATION = {"sqlite": "BINARY", "postgresql": "C", "mysql": "utf8mb4_bin"}
+
+
+def as_number(amount: Decimal) -> int | float:
+    """The amount (₿) as the JSON number a JavaScript client would write: 0.0038, and 0 rather than 0.0."""
+    return int(amount) if amount == amount.to_integral_value() else float(amount)
+
+
+def key_of(text: str) -> str:
+    """The form of a name or an e-mail address in which two that differ in case alone are equal."""
+    return text.casefold()
+
+
+class KeyField(models.CharField):
+    """Text that is compared byte by byte, whatever a database's own collation would take for equal.
+
+    The default length is that of the `key_of` a name of 255: case folding makes up to three characters of one.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{"max_length": 3 * 255, "editable": False, **kwargs})
+
+    def db_parameters(self, connection: BaseDatabaseWrapper) -> dict[str, Any]:
+        parameters: dict[str, Any] = super().db_parameters(connection)
+        return parameters | {"collation": BYTEWISE_COLLATION[connection.vendor]}
+
+
+class BitcoinField(models.BigIntegerField):
+    """An amount of ₿ from 0, with up to 8 decimals: a Decimal in Python, whole satoshi in the database.
+
+    SQLite keeps decimals as floats, whose sums drift; integers add up exactly everywhere.
+    """
+
+    _pyi_private_set_type: Decimal | int | Combinable  # type: ignore[assignment]
+    _pyi_private_get_type: Decimal  # type: ignore[assignment]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.validators = [DecimalValidator(DIGITS, DECIMALS), MinValueValidator(0)]
+
+    def to_python(self, value: Any) -> Decimal | None:
+        return None if value is None else Decimal(str(value))
+
+    def get_prep_value(self, value: Any) -> Any:
+        if value is None or hasattr(value, "resolve_expression"):
+            return value
+        return int(Decimal(str(value)).scaleb(DECIMALS))
+
+    def from_db_value(self, value: int | None, *_: object) -> Decimal | None:
+        return None if value is None else Decimal(value).scaleb(-DECIMALS)
+
+    def formfield(self, **kwargs: Any) -> forms.Field | None:
+        decimal = {"form_class": forms.DecimalField, "max_digits": DIGITS, "decimal_places": DECIMALS}
+        return models.Field.formfield(self, **{**decimal, **kwargs})

@@ -1,0 +1,35 @@
+"""One JSON object a line, from the standard library's logging."""
+
+import json
+import logging
+import re
+from datetime import UTC, datetime
+from typing import Any
+
+from jwtpizza.observability import context
+
+SUPPORT_KEY = re.compile(r"(/api/support/)[^/\s\"]+")
+
+
+def masked(text: str) -> str:
+    """The text with the API key in each of the factory's support links replaced by ***."""
+    return SUPPORT_KEY.sub(r"\1***", text)
+
+
+class JsonFormatter(logging.Formatter):
+    """What `extra={"data": {…}}` holds stands at the top level of the line, beside ts, level, type and message."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, Any] = {
+            "ts": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "type": "exception" if record.exc_info else "app",
+            "source": record.name,
+            "message": record.getMessage(),
+            "requestId": context.current().request_id,
+            "traceId": context.current().trace_id,
+        }
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        line |= getattr(record, "data", {})
+        return masked(json.dumps(line, ensure_ascii=False, default=str))

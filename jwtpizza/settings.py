@@ -1,0 +1,247 @@
+"""All settings, all of them from the environment; README.md lists the names with their meaning."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = environ.Env()
+
+VERSION = "20240518.154317"
+
+DJANGO_ENV = env.str("DJANGO_ENV", default="development")
+PRODUCTION = DJANGO_ENV == "production"
+# Never on: its error pages would answer in place of the one error handler, and show settings.
+DEBUG = False
+
+DEVELOPMENT_SECRET = "development-only-secret-key-that-production-refuses-to-start-with"  # noqa: S105
+DEVELOPMENT_API_KEY = "practice-factory-key"
+SECRET_KEY = env.str("SECRET_KEY", default=DEVELOPMENT_SECRET)
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[] if PRODUCTION else ["localhost", "127.0.0.1", "[::1]"])
+
+# --- what runs -----------------------------------------------------------------------------------
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "corsheaders",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "django_prometheus",
+    "jwtpizza",
+    "jwtpizza.accounts",
+    "menu",
+    "franchises",
+    "orders",
+]
+
+MIDDLEWARE = [
+    "jwtpizza.observability.middleware.RequestLog",
+    "django_prometheus.middleware.PrometheusBeforeMiddleware",
+    "corsheaders.middleware.CorsMiddleware",
+    "jwtpizza.api.middleware.ApiRules",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_prometheus.middleware.PrometheusAfterMiddleware",
+]
+
+ROOT_URLCONF = "jwtpizza.urls"
+WSGI_APPLICATION = "jwtpizza.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+LANGUAGE_CODE = "en-us"
+TIME_ZONE = "UTC"
+USE_I18N = False
+USE_TZ = True
+STATIC_URL = "/static/"
+STATIC_ROOT = BASE_DIR / ".run" / "static"
+WHITENOISE_USE_FINDERS = True
+
+# What the workers of one machine share in memory-mapped files: generations of what is kept rendered.
+RUN_DIR = Path(env.str("RUN_DIR", default=str(BASE_DIR / ".run")))
+
+# --- data ----------------------------------------------------------------------------------------
+
+DB_POOL_MAX = env.int("DB_POOL_MAX", default=16)
+DB_POOL_TIMEOUT = env.float("DB_POOL_TIMEOUT", default=1.0)
+DATABASES = {"default": env.db("DATABASE_URL", default=f"sqlite:///{BASE_DIR / 'db.sqlite3'}")}
+DATABASES["default"].setdefault("OPTIONS", {})
+DATABASES["default"]["ATOMIC_REQUESTS"] = False
+match DATABASES["default"]["ENGINE"]:
+    case "django.db.backends.sqlite3":
+        DATABASES["default"]["CONN_MAX_AGE"] = None
+        DATABASES["default"]["OPTIONS"] |= {
+            "transaction_mode": "IMMEDIATE",
+            "timeout": 5,
+            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+        }
+    case "django.db.backends.postgresql":
+        DATABASES["default"]["OPTIONS"] |= {
+            "pool": {"min_size": 1, "max_size": DB_POOL_MAX, "timeout": DB_POOL_TIMEOUT},
+            "connect_timeout": 2,
+        }
+    case "django.db.backends.mysql":
+        DATABASES["default"]["OPTIONS"] |= {
+            "charset": "utf8mb4",
+            "isolation_level": "read committed",
+            "connect_timeout": 2,
+        }
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# --- people --------------------------------------------------------------------------------------
+
+AUTH_USER_MODEL = "accounts.User"
+# E003 asks for unique=True on the e-mail itself; ours is unique in its case-folded key (User.email_key).
+SILENCED_SYSTEM_CHECKS = ["auth.E003"]
+PASSWORD_HASHERS = [
+    "jwtpizza.accounts.hashers.Argon2id",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+    "django.contrib.auth.hashers.BCryptSHA256PasswordHasher",
+    "jwtpizza.accounts.hashers.LegacyBcrypt",
+]
+PASSWORD_MIN_LENGTH = env.int("PASSWORD_MIN_LENGTH", default=8 if PRODUCTION else 1)
+AUTH_PASSWORD_VALIDATORS: list[dict[str, object]] = [
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": PASSWORD_MIN_LENGTH},
+    },
+]
+if PRODUCTION:
+    AUTH_PASSWORD_VALIDATORS += [
+        {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+        {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+        {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+    ]
+
+SIMPLE_JWT = {
+    "ALGORITHM": "HS256",
+    "ACCESS_TOKEN_LIFETIME": timedelta(
+        seconds=env.int("ACCESS_TOKEN_LIFETIME", default=30 * 24 * 60 * 60),
+    ),
+    "AUTH_HEADER_TYPES": ("Bearer",),
+}
+
+# --- API -----------------------------------------------------------------------------------------
+
+BODY_LIMIT = 100 * 1024
+DATA_UPLOAD_MAX_MEMORY_SIZE = BODY_LIMIT
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["jwtpizza.accounts.authentication.SessionTokenAuthentication"],
+    "DEFAULT_PARSER_CLASSES": ["jwtpizza.api.body.JsonParser"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "jwtpizza.api.body.AlwaysJson",
+    "DEFAULT_SCHEMA_CLASS": "jwtpizza.api.schema.Operation",
+    "EXCEPTION_HANDLER": "jwtpizza.api.handler.answer",
+    "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
+    "URL_FORMAT_OVERRIDE": None,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "JWT Pizza",
+    "DESCRIPTION": "Orders pizzas at a factory that signs them, and stays up while the factory does not.",
+    "VERSION": VERSION,
+    "OAS_VERSION": "3.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_AUTHENTICATION": [],
+    "SORT_OPERATIONS": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "COMPONENT_SPLIT_REQUEST": True,
+    "PATH_CONVERTER_OVERRIDES": {"id": int},
+    "APPEND_COMPONENTS": {"securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}}},
+}
+SECURE_REDIRECT_EXEMPT = [r"^livez$", r"^readyz$", r"^metrics$"]
+
+CORS_ALLOWED_ORIGINS = env.list("CORS_ALLOWED_ORIGINS", default=[])
+CORS_ALLOWED_ORIGIN_REGEXES = [] if PRODUCTION else [r"^https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?$"]
+CORS_ALLOW_CREDENTIALS = True
+CORS_ALLOW_HEADERS = [
+    "authorization",
+    "content-type",
+    "idempotency-key",
+    "prefer",
+    "traceparent",
+    "x-request-id",
+]
+CORS_EXPOSE_HEADERS = ["Retry-After", "Location", "X-Request-Id", "ETag"]
+
+# --- the factory ---------------------------------------------------------------------------------
+
+FACTORY_URL = env.str("FACTORY_URL", default="" if PRODUCTION else "http://127.0.0.1:4000").rstrip("/")
+FACTORY_API_KEY = env.str("FACTORY_API_KEY", default=DEVELOPMENT_API_KEY)
+FACTORY_CONNECT_TIMEOUT = env.float("FACTORY_CONNECT_TIMEOUT", default=1.2)
+FACTORY_READ_TIMEOUT = env.float("FACTORY_READ_TIMEOUT", default=3.0)
+FACTORY_DEADLINE = env.float("FACTORY_DEADLINE", default=5.0)
+ORDER_LEASE = env.float("ORDER_LEASE", default=30.0)
+
+# --- telemetry -----------------------------------------------------------------------------------
+
+METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
+LOG_LEVEL = env.str("LOG_LEVEL", default="INFO")
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"json": {"()": "jwtpizza.observability.logs.JsonFormatter"}},
+    "handlers": {
+        "stdout": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": "json"},
+    },
+    "root": {"handlers": ["stdout"], "level": LOG_LEVEL},
+    "loggers": {
+        "django": {"handlers": [], "level": "INFO", "propagate": True},
+        # The request log has one line for each answer; Django's own warning would be a second one.
+        "django.request": {"level": "CRITICAL"},
+        "django.server": {"handlers": [], "propagate": True},
+    },
+}
+
+# --- production ----------------------------------------------------------------------------------
+
+if PRODUCTION:
+    SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
+    SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", default=True)
+    SECURE_HSTS_SECONDS = 365 * 24 * 60 * 60
+    SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = True
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+
+REFUSED = {
+    f'DJANGO_ENV is "{DJANGO_ENV}": it is development or production.': DJANGO_ENV not in ("development", "production"),
+    "SECRET_KEY is missing or the development one: set it to 50 random characters of your own.": PRODUCTION
+    and (SECRET_KEY == DEVELOPMENT_SECRET or len(SECRET_KEY) < 50),
+    "ALLOWED_HOSTS is missing: name the hosts that the service answers for, separated by commas.": PRODUCTION
+    and not ALLOWED_HOSTS,
+    "FACTORY_URL is missing: set it to the address of the pizza factory.": not FACTORY_URL,
+    "FACTORY_API_KEY is missing or the practice factory's: set it to the key the factory gave you.": PRODUCTION
+    and FACTORY_API_KEY in ("", DEVELOPMENT_API_KEY),
+    "FACTORY_DEADLINE is not longer than FACTORY_CONNECT_TIMEOUT: no call could ever be made.": FACTORY_DEADLINE
+    <= FACTORY_CONNECT_TIMEOUT,
+    "ORDER_LEASE is not longer than FACTORY_DEADLINE: an order would be taken from a request that still waits.": (
+        ORDER_LEASE <= FACTORY_DEADLINE
+    ),
+}
+if problems := [sentence for sentence, wrong in REFUSED.items() if wrong]:
+    raise ImproperlyConfigured("\n".join(problems))

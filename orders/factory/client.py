@@ -1,0 +1,157 @@
+"""HTTP with the factory: one request, one answer or one `FactoryError`, within a deadline whatever the factory does."""
+
+import io
+import json
+import socket
+import threading
+from http.client import HTTPResponse
+from typing import Any, NamedTuple
+
+import requests
+import urllib3
+from django.conf import settings
+from requests.adapters import HTTPAdapter
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.connection import HTTPConnection, HTTPSConnection
+
+from jwtpizza.observability import context
+from jwtpizza.resilience.deadline import Deadline, DeadlineExceeded
+from orders.factory.errors import BadResponse, Rejected, ServerError, TooSlow, Unauthorized, Unreachable
+
+MOST_BYTES = 64 * 1024
+
+_thread = threading.local()
+
+
+class Reply(NamedTuple):
+    """What the factory signed, not verified yet, and its support link ("" if it gave none)."""
+
+    jwt: str
+    support_link: str
+
+
+class _Clocked(io.RawIOBase):
+    """Bytes from a socket, each read cut to what is left of the deadline (requests' timeout starts anew with each)."""
+
+    def __init__(self, raw: io.RawIOBase, sock: socket.socket, deadline: Deadline) -> None:
+        self._raw, self._sock, self._deadline = raw, sock, deadline
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        self._sock.settimeout(self._deadline.cut(settings.FACTORY_READ_TIMEOUT))
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class _Response(HTTPResponse):
+    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
+        super().__init__(sock, *args, **kwargs)
+        self.fp: Any = io.BufferedReader(_Clocked(self.fp.detach(), sock, _thread.deadline))
+
+
+class _Connection(HTTPConnection):
+    response_class = _Response
+
+
+class _SecureConnection(HTTPSConnection):
+    response_class = _Response
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _SecurePool(HTTPSConnectionPool):
+    ConnectionCls = _SecureConnection
+
+
+class _Adapter(HTTPAdapter):
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
+
+
+def _session() -> requests.Session:
+    """This thread's own, with its connection kept; nothing of it comes from the environment, no proxy above all."""
+    session: requests.Session | None = getattr(_thread, "session", None)
+    if session is None:
+        session = _thread.session = requests.Session()
+        session.trust_env = False
+        for scheme in ("http://", "https://"):
+            session.mount(scheme, _Adapter(pool_connections=1, pool_maxsize=1))
+    return session
+
+
+def post_order(payload: dict[str, Any], *, deadline: Deadline) -> Reply:
+    """Asks for a pizza; raises a FactoryError."""
+    status, answer = _exchange("POST", "/api/order", payload, deadline)
+    told = answer if isinstance(answer, dict) else {}
+    link = told.get("reportUrl")
+    link = link if isinstance(link, str) else ""
+    detail = f"the factory answered {status}"
+    match status:
+        case 200 if isinstance(told.get("jwt"), str):
+            return Reply(told["jwt"], link)
+        case 401 | 403:
+            raise Unauthorized(detail, support_link=link)
+        case _ if 400 <= status < 500:
+            raise Rejected(detail, support_link=link)
+        case _ if status >= 500:
+            raise ServerError(detail, support_link=link)
+    raise BadResponse(f"{detail} without a JWT", support_link=link)
+
+
+def fetch_jwks(*, deadline: Deadline) -> list[dict[str, Any]]:
+    """The factory's public keys; raises a FactoryError."""
+    status, answer = _exchange("GET", "/.well-known/jwks.json", None, deadline)
+    keys = answer.get("keys") if status == 200 and isinstance(answer, dict) else None
+    if not isinstance(keys, list):
+        raise BadResponse(f"the factory answered {status} without keys")
+    return [key for key in keys if isinstance(key, dict)]
+
+
+def _exchange(method: str, path: str, payload: Any, deadline: Deadline) -> tuple[int, Any]:
+    """The status, and the JSON of the body or None where it is none."""
+    _thread.deadline = deadline
+    try:
+        with _session().request(
+            method,
+            settings.FACTORY_URL + path,
+            json=payload,
+            headers=_headers(),
+            timeout=(deadline.cut(settings.FACTORY_CONNECT_TIMEOUT), deadline.cut(settings.FACTORY_READ_TIMEOUT)),
+            allow_redirects=False,
+            stream=True,
+        ) as response:
+            return response.status_code, _json(response)
+    except (requests.Timeout, TimeoutError, DeadlineExceeded) as error:
+        raise TooSlow("the factory did not answer in time") from error
+    except requests.RequestException as error:
+        raise Unreachable(f"the factory can't be reached: {type(error).__name__}") from error
+
+
+def _headers() -> dict[str, str]:
+    trace = context.current()
+    return {
+        "Authorization": f"Bearer {settings.FACTORY_API_KEY}",
+        "Accept-Encoding": "identity",
+        "X-Request-Id": trace.request_id,
+        "traceparent": trace.traceparent(),
+    }
+
+
+def _json(response: requests.Response) -> Any:
+    """What was read of a body that is too large is no JSON either; what comes compressed, unasked, is not unpacked."""
+    try:
+        return json.loads(response.raw.read(MOST_BYTES, decode_content=False))
+    except urllib3.exceptions.TimeoutError as error:
+        raise TooSlow("the factory did not answer in time") from error
+    except urllib3.exceptions.HTTPError as error:
+        raise BadResponse("the factory's answer was cut off") from error
+    except (ValueError, RecursionError):
+        return None

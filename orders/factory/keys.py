@@ -1,0 +1,96 @@
+"""Is this pizza real? The factory's public keys, and what its JWT has to say."""
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import jwt
+from django.db import DatabaseError, transaction
+from jwt.api_jws import PyJWS
+
+from jwtpizza.resilience.deadline import Deadline, DeadlineExceeded
+from orders.factory import client
+from orders.factory.errors import BadJwt, FactoryError, TooSlow, Unverified
+from orders.models import FactoryKey
+
+FETCH_AGAIN_SECONDS = 60.0
+LEEWAY_SECONDS = 60.0
+
+_jws = PyJWS(algorithms=["RS256"])
+
+
+class KeyRing:
+    """The factory's public keys by `kid`: in memory, behind that in the database, behind that its JWKS."""
+
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._keys: dict[str, jwt.PyJWK] = {}
+        self._fetched_at: float | None = None
+        self._fetched_well = False
+        self._fetching = threading.Lock()
+
+    def key(self, kid: str, *, deadline: Deadline) -> jwt.PyJWK:
+        """The key of that id; raises BadJwt when the factory has none, Unverified when that can't be told."""
+        if kid not in self._keys:
+            self._look_for(kid, deadline)
+        if kid not in self._keys:
+            if self._fetched_well:
+                raise BadJwt("the factory has no such key")
+            raise Unverified("the factory's keys can't be had")
+        return self._keys[kid]
+
+    def fetch(self, *, deadline: Deadline) -> None:
+        """Replaces the keys with those of the JWKS; raises a FactoryError, and then the last good ones stay."""
+        self._fetched_at, self._fetched_well = self._clock(), False
+        found = {key["kid"]: key for key in client.fetch_jwks(deadline=deadline) if isinstance(key.get("kid"), str)}
+        self._keys = _usable(found)
+        self._fetched_well = True
+        with suppress(DatabaseError), transaction.atomic():
+            FactoryKey.objects.exclude(kid__in=self._keys).delete()
+            for kid in self._keys:
+                FactoryKey.objects.update_or_create(kid=kid, defaults={"jwk": found[kid]})
+
+    def _look_for(self, kid: str, deadline: Deadline) -> None:
+        if not self._fetching.acquire(timeout=deadline.left()):
+            raise TooSlow("the factory's keys did not come in time")
+        try:
+            if kid not in self._keys:
+                with suppress(DatabaseError):
+                    self._keys |= _usable(dict(FactoryKey.objects.values_list("kid", "jwk")))
+            if kid not in self._keys and self._may_fetch():
+                with suppress(FactoryError, DeadlineExceeded):
+                    self.fetch(deadline=deadline)
+        finally:
+            self._fetching.release()
+
+    def _may_fetch(self) -> bool:
+        return self._fetched_at is None or self._clock() - self._fetched_at >= FETCH_AGAIN_SECONDS
+
+
+def _usable(jwks: dict[str, dict[str, Any]]) -> dict[str, jwt.PyJWK]:
+    keys = {}
+    for kid, jwk in jwks.items():
+        with suppress(jwt.PyJWTError):
+            keys[kid] = jwt.PyJWK(jwk, algorithm="RS256")
+    return keys
+
+
+RING = KeyRing()
+
+
+def verify(token: str, *, order_id: int, diner_id: int, deadline: Deadline) -> None:
+    """Raises BadJwt unless the factory signed it (RS256) for this order of this diner, Unverified for want of a key."""
+    try:
+        header = jwt.get_unverified_header(token)
+        key = RING.key(str(header.get("kid")), deadline=deadline)
+        payload = json.loads(_jws.decode(token, key, algorithms=["RS256"]))
+        genuine = payload["order"]["id"] == order_id and payload["diner"]["id"] == diner_id
+        # The factory puts the claims about time into the header; the payload has none.
+        valid = header["iat"] - LEEWAY_SECONDS <= time.time() < header["exp"] + LEEWAY_SECONDS
+    except (jwt.PyJWTError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise BadJwt(f"the JWT does not verify: {type(error).__name__}") from error
+    if not (genuine and valid):
+        raise BadJwt("the JWT is of another order, or out of date")

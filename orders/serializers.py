@@ -1,0 +1,88 @@
+"""What clients send about orders, and what they read."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from jwtpizza.api.body import iso
+from jwtpizza.api.serializers import Input, WholeNumber
+from jwtpizza.fields import as_number
+from orders.models import Order, OrderItem, Status
+from orders.selectors import HISTORY
+from orders.services import Sale
+
+MOST_PIZZAS = 20
+
+
+class ItemIn(Input):
+    menuId = WholeNumber()
+
+
+class OrderIn(Input):
+    """The menu sets descriptions and prices; what a client sends for them is ignored."""
+
+    franchiseId = WholeNumber()
+    storeId = WholeNumber()
+    items = serializers.ListField(child=ItemIn(), min_length=1, max_length=MOST_PIZZAS)
+
+
+class HistoryPage(Input):
+    page = WholeNumber(default=1, min_value=1, max_value=2**31)
+    status = serializers.ChoiceField([name for name in HISTORY if name], default="")
+
+
+class ItemOut(serializers.Serializer):
+    id = serializers.IntegerField(required=False)
+    menuId = serializers.IntegerField()
+    description = serializers.CharField()
+    price = serializers.FloatField(help_text="₿")
+
+
+class OrderOut(serializers.Serializer):
+    id = serializers.IntegerField()
+    franchiseId = serializers.IntegerField()
+    storeId = serializers.IntegerField()
+    date = serializers.DateTimeField()
+    status = serializers.ChoiceField(Status.choices)
+    items = ItemOut(many=True)
+    jwt = serializers.CharField(required=False, help_text="Once the order is fulfilled.")
+
+
+class PlacedOrderOut(serializers.Serializer):
+    id = serializers.IntegerField()
+    franchiseId = serializers.IntegerField()
+    storeId = serializers.IntegerField()
+    items = ItemOut(many=True)
+
+
+class SaleOut(serializers.Serializer):
+    order = PlacedOrderOut()
+    jwt = serializers.CharField()
+
+
+class HistoryOut(serializers.Serializer):
+    dinerId = serializers.IntegerField()
+    orders = OrderOut(many=True)
+    page = serializers.IntegerField()
+    more = serializers.BooleanField()
+
+
+def item_out(item: OrderItem) -> dict[str, Any]:
+    return {"menuId": item.menu_item_id, "description": item.description, "price": as_number(item.price)}
+
+
+def order_out(order: Order) -> dict[str, Any]:
+    return {
+        "id": order.pk,
+        "franchiseId": order.store.franchise_id,
+        "storeId": order.store_id,
+        "date": iso(order.created_at),
+        "status": order.status,
+        "items": [{"id": item.pk, **item_out(item)} for item in order.items.all()],
+    }
+
+
+def sale_out(sale: Sale) -> dict[str, Any]:
+    order = sale.order
+    placed = {"franchiseId": order.store.franchise_id, "storeId": order.store_id}
+    return {"order": {**placed, "items": [item_out(item) for item in sale.items], "id": order.pk}, "jwt": order.jwt}

@@ -1,0 +1,93 @@
+"""/api/order."""
+
+import re
+
+from drf_spectacular.utils import OpenApiParameter
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from jwtpizza.accounts.authentication import SignedInRequest
+from jwtpizza.accounts.permissions import SIGNED_IN
+from jwtpizza.api.errors import Invalid
+from jwtpizza.api.pagination import cut
+from jwtpizza.api.schema import operation
+from jwtpizza.api.serializers import checked, checked_query
+from jwtpizza.api.viewsets import ApiViewSet
+from orders import selectors, services
+from orders.serializers import HistoryOut, HistoryPage, OrderIn, OrderOut, SaleOut, order_out, sale_out
+
+PAGE = 10
+VISIBLE_ASCII = re.compile(r"[\x21-\x7e]{1,255}")
+VEGGIE = {"menuId": 1, "description": "Veggie", "price": 0.0038}
+BOUGHT = {
+    "id": 1,
+    "franchiseId": 1,
+    "storeId": 1,
+    "date": "2026-06-05T05:14:40.000Z",
+    "status": "fulfilled",
+    "items": [{"id": 1, **VEGGIE}],
+}
+IDEMPOTENCY_KEY = OpenApiParameter(
+    "Idempotency-Key",
+    {"type": "string", "pattern": "^[!-~]{1,255}$"},
+    OpenApiParameter.HEADER,
+    description="1 to 255 visible ASCII characters. The same key and order answer the stored outcome for 24 hours.",
+)
+
+
+class OrderViewSet(ApiViewSet):
+    access = {"list": SIGNED_IN, "retrieve": SIGNED_IN, "place": SIGNED_IN}
+
+    @operation(
+        "Get the orders for the authenticated user",
+        at="/api/order",
+        query=HistoryPage,
+        response=HistoryOut,
+        answer={"dinerId": 2, "orders": [BOUGHT], "page": 1, "more": False},
+    )
+    def list(self, request: SignedInRequest) -> Response:
+        query = checked_query(HistoryPage, request.query_params)
+        orders = selectors.history(diner=request.user, statuses=query["status"])
+        found, more = cut(orders, start=(query["page"] - 1) * PAGE, limit=PAGE)
+        rows = [order_out(order) for order in found]
+        return Response({"dinerId": request.user.pk, "orders": rows, "page": query["page"], "more": more})
+
+    @operation(
+        "Get one order",
+        at="/api/order/1",
+        response=OrderOut,
+        answer={**BOUGHT, "jwt": "1111111111"},
+        errors=[404],
+    )
+    def retrieve(self, request: SignedInRequest, order_id: int) -> Response:
+        order = selectors.order(order_id=order_id, reader=request.user)
+        return Response(order_out(order) | ({} if order.jwt is None else {"jwt": order.jwt}))
+
+    @operation(
+        "Create an order for the authenticated user",
+        at="/api/order",
+        request=OrderIn,
+        response=SaleOut,
+        example={"franchiseId": 1, "storeId": 1, "items": [{"menuId": 1}]},
+        answer={"order": {"franchiseId": 1, "storeId": 1, "items": [VEGGIE], "id": 1}, "jwt": "1111111111"},
+        headers=[IDEMPOTENCY_KEY],
+        errors=[404, 409, 422, 504],
+    )
+    def place(self, request: SignedInRequest) -> Response:
+        sent = checked(OrderIn, request.data)
+        sale = services.place_order(
+            diner=request.user,
+            franchise_id=sent["franchiseId"],
+            store_id=sent["storeId"],
+            menu_ids=[item["menuId"] for item in sent["items"]],
+            idempotency_key=_idempotency_key(request),
+        )
+        return Response(sale_out(sale))
+
+
+def _idempotency_key(request: Request) -> str | None:
+    key = request.headers.get("Idempotency-Key")
+    if key is not None and not VISIBLE_ASCII.fullmatch(key):
+        sentence = "This has to be 1 to 255 visible ASCII characters."
+        raise Invalid(f"Idempotency-Key: {sentence}", fields={"Idempotency-Key": [sentence]})
+    return key
