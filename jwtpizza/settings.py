@@ -80,7 +80,6 @@ TIME_ZONE = "UTC"
 USE_I18N = False
 USE_TZ = True
 STATIC_URL = "/static/"
-STATIC_ROOT = BASE_DIR / ".run" / "static"
 WHITENOISE_USE_FINDERS = True
 
 # What the workers of one machine share in memory-mapped files: generations of what is kept rendered.

@@ -78,7 +78,8 @@ class Operation(AutoSchema):
     def _get_response_bodies(self, direction: Literal["request", "response"] = "response") -> dict[str, Any]:
         bodies: dict[str, Any] = super()._get_response_bodies(direction)
         for status in self._usual_errors():
-            bodies.setdefault(str(status), self._get_response_for_code(ErrorOut, str(status))  # type: ignore[no-untyped-call])
+            error = self._get_response_for_code(ErrorOut, str(status))  # type: ignore[no-untyped-call]
+            bodies.setdefault(str(status), error)
         return dict(sorted(bodies.items()))
 
 

@@ -42,9 +42,7 @@ def test_documented_endpoints_without_a_use_here_say_so(vendor, method, path):
     assert "practice factory" in answer.json["message"]
 
 
-@pytest.mark.parametrize(
-    "endpoint", DOCUMENTED, ids=lambda endpoint: f"{endpoint['method']} {endpoint['path']}"
-)
+@pytest.mark.parametrize("endpoint", DOCUMENTED, ids=lambda endpoint: f"{endpoint['method']} {endpoint['path']}")
 def test_every_documented_endpoint_is_answered(vendor, endpoint):
     answer = vendor(endpoint["method"], endpoint["path"])
 

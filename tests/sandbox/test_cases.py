@@ -60,9 +60,7 @@ def arrange(case, vendor):
 def test_the_factory_answers_as_the_real_one_did(case, vendor, stranger):
     request = arrange(case, vendor)
     body = request["body"].encode() if isinstance(request["body"], str) else request["body"]
-    headers = {
-        f"HTTP_{name.upper().replace('-', '_')}": text for name, text in request.get("headers", {}).items()
-    }
+    headers = {f"HTTP_{name.upper().replace('-', '_')}": text for name, text in request.get("headers", {}).items()}
 
     answer = stranger(request["method"], request["path"], body, **headers)
 

@@ -12,9 +12,7 @@ def test_an_order_is_answered_with_a_pizza_that_the_published_key_verifies(vendo
     pizza = vendor("POST", "/api/order", {"diner": DINER, "order": LATER}).json["jwt"]
 
     (published,) = stranger("GET", "/.well-known/jwks.json").json["keys"]
-    checked = jwt.PyJWS(algorithms=["RS256"]).decode_complete(
-        pizza, jwt.PyJWK(published).key, algorithms=["RS256"]
-    )
+    checked = jwt.PyJWS(algorithms=["RS256"]).decode_complete(pizza, jwt.PyJWK(published).key, algorithms=["RS256"])
 
     assert json.loads(checked["payload"]) == {
         "vendor": {"id": "vendor1", "name": "Test Vendor"},
@@ -46,9 +44,7 @@ def test_healthy_answers_carry_a_report_link_too(vendor, stranger):
     assert stranger.follow(link).json == {"message": "No chaos currently executing"}
 
 
-@pytest.mark.parametrize(
-    "authorization", [None, "key0001", "Basic key0001", "Bearer", "Bearer nope", "Bearer ключ"]
-)
+@pytest.mark.parametrize("authorization", [None, "key0001", "Basic key0001", "Bearer", "Bearer nope", "Bearer ключ"])
 def test_an_order_without_the_vendors_key_is_refused(stranger, authorization):
     headers = {"HTTP_AUTHORIZATION": authorization} if authorization else {}
 
@@ -129,9 +125,7 @@ def test_what_is_no_pizza_is_invalid(stranger, jwt_):
 
 def test_a_pizza_with_a_changed_topping_is_invalid(vendor, stranger):
     head, payload, signature = vendor.order().json["jwt"].split(".")
-    changed = jwt.utils.base64url_encode(
-        jwt.utils.base64url_decode(payload).replace(b"Veggie", b"Banana")
-    ).decode()
+    changed = jwt.utils.base64url_encode(jwt.utils.base64url_decode(payload).replace(b"Veggie", b"Banana")).decode()
 
     assert stranger.verify(f"{head}.{payload}.{signature}").status == 200
     assert stranger.verify(f"{head}.{changed}.{signature}").status == 403

@@ -81,11 +81,7 @@ def test_a_day_in_the_life_of_a_factory(factory):
     assert throttled.status_code == 200
     assert throttled.elapsed.total_seconds() >= 0.3
 
-    assert (
-        requests.get(throttled.json()["reportUrl"], timeout=5)
-        .json()["message"]
-        .startswith("Problem resolved")
-    )
+    assert requests.get(throttled.json()["reportUrl"], timeout=5).json()["message"].startswith("Problem resolved")
     assert factory("GET", "/api/vendor").json()["chaos"]["type"] == "none"
     assert factory("GET", "/api/sandbox/orders").json() == {"made": 2, "attempts": 2, "ids": {"1": 2}}
 

@@ -1,0 +1,118 @@
+"""What tests begin with: the demo data in a database, a practice factory, and the people."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from django.conf import settings as project
+from django.core.management import call_command
+
+from franchises.services import FRANCHISES
+from menu.services import MENU
+from tests.actors import Actor, logged_in
+from tests.ports import free_port
+
+API_KEY = "key0001"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def run_dir(tmp_path_factory: pytest.TempPathFactory) -> None:
+    project.RUN_DIR = tmp_path_factory.mktemp("run")
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings: None, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """SQLite in a file, as it runs: threads see each other's transactions, which memory does not show them."""
+    database = project.DATABASES["default"]
+    if database["ENGINE"].endswith("sqlite3"):
+        database.setdefault("TEST", {})["NAME"] = str(tmp_path_factory.mktemp("db") / "test.sqlite3")
+
+
+@pytest.fixture
+def demo(transactional_db: None) -> None:
+    """An empty database with the demo data, in which commits are commits."""
+    call_command("seed_demo")
+    MENU._renew()
+    FRANCHISES._renew()
+
+
+@pytest.fixture
+def anonymous(demo: None) -> Actor:
+    return Actor()
+
+
+@pytest.fixture
+def diner(demo: None) -> Actor:
+    return logged_in("d@jwt.com", "diner")
+
+
+@pytest.fixture
+def franchisee(demo: None) -> Actor:
+    return logged_in("f@jwt.com", "franchisee")
+
+
+@pytest.fixture
+def admin(demo: None) -> Actor:
+    return logged_in("a@jwt.com", "admin")
+
+
+class Factory:
+    """A practice factory in a process of its own."""
+
+    def __init__(self, directory: Path) -> None:
+        self.url = f"http://127.0.0.1:{free_port()}"
+        environment = os.environ | {
+            "FACTORY_PORT": self.url.rsplit(":", 1)[1],
+            "FACTORY_API_KEY": API_KEY,
+            "SANDBOX_DIR": str(directory),
+        }
+        self.process = subprocess.Popen([sys.executable, "-m", "jwtpizza.sandbox"], env=environment)
+        self._wait()
+
+    def _wait(self) -> None:
+        give_up = time.monotonic() + 20
+        while time.monotonic() < give_up:
+            try:
+                requests.get(self.url, timeout=1)
+            except requests.ConnectionError:
+                time.sleep(0.02)  # a process of its own has no clock that could be faked
+            else:
+                return
+        raise AssertionError("the practice factory did not start")
+
+    def __call__(self, method: str, path: str, **kwargs: Any) -> requests.Response:
+        headers = {"Authorization": f"Bearer {API_KEY}"}
+        return requests.request(method, self.url + path, headers=headers, timeout=60, **kwargs)
+
+    def chaos(self, kind: str, **how: float) -> None:
+        self("PUT", f"/api/vendor/chaos/{kind}", params=how).raise_for_status()
+
+    def books(self) -> dict[str, Any]:
+        """What it made since it was last told to forget."""
+        return dict(self("GET", "/api/sandbox/orders").json())
+
+    def forget(self) -> None:
+        self.chaos("none")
+        self("DELETE", "/api/sandbox/orders").raise_for_status()
+
+
+@pytest.fixture(scope="session")
+def factory_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Factory]:
+    factory = Factory(tmp_path_factory.mktemp("factory"))
+    yield factory
+    factory.process.terminate()
+    factory.process.wait(timeout=10)
+
+
+@pytest.fixture
+def factory(factory_process: Factory, settings: Any) -> Factory:
+    """The practice factory that the service is pointed at; healthy, with empty books."""
+    factory_process.forget()
+    settings.FACTORY_URL, settings.FACTORY_API_KEY = factory_process.url, API_KEY
+    return factory_process
