@@ -194,6 +194,14 @@ def _claim(order: Order) -> bool:
     return bool(selectors.abandoned().filter(pk=order.pk).update(lease_until=lease_end(), lease_owner=owner))
 
 
+def fetch_factory_keys() -> None:
+    """Fetches the factory's public keys ahead of the first order; without them, that order does."""
+    try:
+        gateway.fetch_keys()
+    except FactoryError as error:
+        log.warning("the factory's keys could not be fetched: %s", error)
+
+
 def forget(user: User) -> None:
     """What the deletion of a user means here: waiting orders are off, and the pizzas that carry the name are gone."""
     orders = Order.objects.filter(diner=user)
