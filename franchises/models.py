@@ -5,14 +5,14 @@ from typing import Any, ClassVar
 from django.db import models
 
 from jwtpizza.accounts.models import User
-from jwtpizza.fields import BitcoinField, KeyField, key_of
+from jwtpizza.fields import BitcoinField, Keyed, KeyField
 
 
-class Franchise(models.Model):
+class Franchise(Keyed):
     """A chain of stores, run by its `admins`. A closed one is in no list; its stores, orders and revenue stay."""
 
     name = models.CharField(max_length=255)
-    name_key = KeyField(null=True)
+    name_key = KeyField(of="name", until="closed_at", null=True)
     admins = models.ManyToManyField(User, related_name="franchises", blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     closed_at = models.DateTimeField(null=True, blank=True)
@@ -23,17 +23,13 @@ class Franchise(models.Model):
     def __str__(self) -> str:
         return self.name
 
-    def save(self, *args: Any, **kwargs: Any) -> None:
-        self.name_key = key_of(self.name) if self.closed_at is None else None
-        super().save(*args, **kwargs)
 
-
-class Store(models.Model):
+class Store(Keyed):
     """Where pizzas are sold. `revenue` (₿) is kept as it is earned, so that no query ever sums a store's orders."""
 
     franchise = models.ForeignKey(Franchise, on_delete=models.PROTECT, related_name="stores")
     name = models.CharField(max_length=255)
-    name_key = KeyField(null=True)
+    name_key = KeyField(of="name", until="closed_at", null=True)
     revenue = BitcoinField(default=0, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
     closed_at = models.DateTimeField(null=True, blank=True)
@@ -48,7 +44,6 @@ class Store(models.Model):
         return self.name
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        self.name_key = key_of(self.name) if self.closed_at is None else None
         if not self._state.adding:
             # Sales add to the revenue in place: a row that was read before one must not write the old sum back.
             kwargs["update_fields"] = ("franchise", "name", "name_key", "closed_at")

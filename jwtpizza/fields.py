@@ -4,6 +4,7 @@ from decimal import Decimal
 from typing import Any
 
 from django import forms
+from django.core.exceptions import ValidationError
 from django.core.validators import DecimalValidator, MinValueValidator
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -30,15 +31,49 @@ def key_of(text: str) -> str:
 class KeyField(models.CharField):
     """Text that is compared byte by byte, whatever a database's own collation would take for equal.
 
-    The default length is that of the `key_of` a name of 255: case folding makes up to three characters of one.
+    With `of` it is made from that field at each save (see `key_of`; three characters of one at most, hence the length),
+    and NULL, so that it clashes with no other, once the field `until` has a value.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, of: str = "", until: str = "", **kwargs: Any) -> None:
         super().__init__(*args, **{"max_length": 3 * 255, "editable": False, **kwargs})
+        self.of, self.until = of, until
+
+    def deconstruct(self) -> Any:
+        name, path, args, kwargs = super().deconstruct()
+        return name, path, args, kwargs | {"of": self.of, "until": self.until}
 
     def db_parameters(self, connection: BaseDatabaseWrapper) -> dict[str, Any]:
         parameters: dict[str, Any] = super().db_parameters(connection)
         return parameters | {"collation": BYTEWISE_COLLATION[connection.vendor]}
+
+    def pre_save(self, model_instance: models.Model, add: bool) -> Any:
+        if self.of:
+            over = self.until and getattr(model_instance, self.until) is not None
+            setattr(model_instance, self.attname, None if over else key_of(getattr(model_instance, self.of)))
+        return super().pre_save(model_instance, add)
+
+
+class Keyed(models.Model):
+    """A model with key fields, whose forms say which value is taken."""
+
+    class Meta:
+        abstract = True
+
+    def clean(self) -> None:
+        super().clean()
+        for key in self._meta.get_fields():
+            if isinstance(key, KeyField) and key.of:
+                key.pre_save(self, add=self._state.adding)
+                self._refuse_taken(key)
+
+    def _refuse_taken(self, key: KeyField) -> None:
+        for constraint in self._meta.constraints:
+            if key.name in getattr(constraint, "fields", ()):
+                try:
+                    constraint.validate(type(self), self)
+                except ValidationError as error:
+                    raise ValidationError({key.of: "This is in use already."}) from error
 
 
 class BitcoinField(models.BigIntegerField):

@@ -1,18 +1,18 @@
 """What is sold."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from django.core.validators import MaxValueValidator
 from django.db import models
 
-from jwtpizza.fields import MOST_BITCOIN, BitcoinField, KeyField, key_of
+from jwtpizza.fields import MOST_BITCOIN, BitcoinField, Keyed, KeyField
 
 
-class MenuItem(models.Model):
+class MenuItem(Keyed):
     """A pizza at a price in ₿. A retired one is off the menu and stays in the orders that have it."""
 
     title = models.CharField(max_length=255)
-    title_key = KeyField(null=True)
+    title_key = KeyField(of="title", until="retired_at", null=True)
     description = models.CharField(max_length=255)
     image = models.CharField(max_length=1024)
     price = BitcoinField(validators=[MaxValueValidator(MOST_BITCOIN)])
@@ -26,7 +26,3 @@ class MenuItem(models.Model):
 
     def __str__(self) -> str:
         return self.title
-
-    def save(self, *args: Any, **kwargs: Any) -> None:
-        self.title_key = key_of(self.title) if self.retired_at is None else None
-        super().save(*args, **kwargs)

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from django.core.management import call_command
 from franchises.services import FRANCHISES
 from menu.services import MENU
 from tests.actors import Actor, logged_in
+from tests.live import Service
 from tests.ports import free_port
 
 API_KEY = "key0001"
@@ -35,8 +36,8 @@ def django_db_modify_db_settings(django_db_modify_db_settings: None, tmp_path_fa
 
 
 @pytest.fixture
-def demo(transactional_db: None) -> None:
-    """An empty database with the demo data, in which commits are commits."""
+def demo(transactional_db: None, django_db_reset_sequences: None) -> None:
+    """An empty database with the demo data, ids from 1, in which commits are commits."""
     call_command("seed_demo")
     MENU._renew()
     FRANCHISES._renew()
@@ -64,6 +65,8 @@ def admin(demo: None) -> Actor:
 
 class Factory:
     """A practice factory in a process of its own."""
+
+    api_key = API_KEY
 
     def __init__(self, directory: Path) -> None:
         self.url = f"http://127.0.0.1:{free_port()}"
@@ -116,3 +119,17 @@ def factory(factory_process: Factory, settings: Any) -> Factory:
     factory_process.forget()
     settings.FACTORY_URL, settings.FACTORY_API_KEY = factory_process.url, API_KEY
     return factory_process
+
+
+@pytest.fixture
+def serve(factory: Factory, tmp_path: Path) -> Iterator[Callable[..., Service]]:
+    """Starts services with the arguments of `Service`, on one SQLite file unless told otherwise; ends them all."""
+    running: list[Service] = []
+
+    def start(database_url: str = f"sqlite:///{tmp_path / 'live.sqlite3'}", **how: Any) -> Service:
+        running.append(Service(database_url, factory, **({"directory": tmp_path} | how)))
+        return running[-1]
+
+    yield start
+    for service in running:
+        service.kill()

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
 from django.db import models
 
-from jwtpizza.fields import KeyField, key_of
+from jwtpizza.fields import Keyed, KeyField, key_of
 
 
 class UserManager(BaseUserManager["User"]):
@@ -23,16 +23,16 @@ class UserManager(BaseUserManager["User"]):
         return self.get(email_key=key_of((username or "").strip()))
 
 
-class User(AbstractBaseUser, PermissionsMixin):
+class User(Keyed, AbstractBaseUser, PermissionsMixin):
     """A person with a password. An admin is a superuser; who runs a franchise stands in that franchise's `admins`.
 
     A deleted user keeps the row that the orders point to, without name, address or key.
     """
 
     name = models.CharField(max_length=255)
-    name_key = KeyField()
+    name_key = KeyField(of="name")
     email = models.EmailField("e-mail address", max_length=255)
-    email_key = KeyField(null=True)
+    email_key = KeyField(of="email", until="deleted_at", null=True)
     is_active = models.BooleanField(default=True)
     created_at = models.DateTimeField(auto_now_add=True)
     deleted_at = models.DateTimeField(null=True, editable=False)
@@ -57,11 +57,6 @@ class User(AbstractBaseUser, PermissionsMixin):
     @property
     def is_staff(self) -> bool:
         return self.is_superuser
-
-    def save(self, *args: Any, **kwargs: Any) -> None:
-        self.name_key = key_of(self.name)
-        self.email_key = key_of(self.email) if self.deleted_at is None else None
-        super().save(*args, **kwargs)
 
 
 class Session(models.Model):

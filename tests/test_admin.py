@@ -1,0 +1,99 @@
+"""Every page of the admin, found from its registry."""
+
+import pytest
+from django.contrib.admin import site
+from django.test import Client
+from django.urls import reverse
+
+from jwtpizza.accounts.models import User
+from tests.actors import logged_in
+
+MODELS = [pytest.param(model, id=model._meta.label) for model in site._registry]
+
+
+def address(model, page, *args):
+    return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_{page}", args=args)
+
+
+@pytest.fixture
+def desk(demo):
+    """A browser in which the admin has logged in with the form."""
+    browser = Client()
+    answer = browser.post("/admin/login/?next=/admin/", {"username": "A@jwt.com", "password": "admin"})
+    assert answer.status_code == 302, answer.content
+    return browser
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_each_list_opens_and_finds(model, desk, diner, factory):
+    diner.order(1)
+    assert desk.get(address(model, "changelist")).status_code == 200
+    assert desk.get(address(model, "changelist"), {"q": "a"}).status_code == 200
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_each_row_opens(model, desk, diner, factory):
+    diner.order(1)
+    for row in model._default_manager.all()[:2]:
+        assert desk.get(address(model, "change", row.pk)).status_code == 200
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_each_form_for_a_new_row_opens_unless_the_books_alone_write_it(model, desk):
+    may_add = site._registry[model].has_add_permission(desk.get("/admin/").wsgi_request)
+    assert desk.get(address(model, "add")).status_code == (200 if may_add else 403)
+
+
+def test_a_user_made_in_the_admin_can_log_in(desk):
+    form = {"name": "Élodie", "email": "elodie@jwt.com", "password1": "pâtes-2026", "password2": "pâtes-2026"}
+    answer = desk.post("/admin/accounts/user/add/", form | {"usable_password": "true"})
+    assert answer.status_code == 302, answer.context and answer.context["adminform"].errors
+    assert logged_in("elodie@jwt.com", "pâtes-2026").user["name"] == "Élodie"
+
+
+def test_an_address_in_use_is_refused_in_the_form(desk):
+    form = {"name": "x", "email": "D@jwt.com", "password1": "pâtes-2026", "password2": "pâtes-2026"}
+    answer = desk.post("/admin/accounts/user/add/", form | {"usable_password": "true"})
+    assert answer.status_code == 200
+    assert "email" in answer.context["adminform"].errors
+
+
+def test_a_title_in_use_is_refused_in_the_form(desk):
+    form = {"title": "VEGGIE", "description": "x", "image": "x.png", "price": "0.1"}
+    answer = desk.post("/admin/menu/menuitem/add/", form)
+    assert answer.status_code == 200
+    assert answer.context["adminform"].errors
+
+
+def test_a_price_keeps_its_eight_decimals(desk, anonymous):
+    form = {"title": "Tiny", "description": "x", "image": "x.png", "price": "0.00000001"}
+    desk.post("/admin/menu/menuitem/add/", form)
+    assert anonymous.get("/api/order/menu").json()[-1]["price"] == 0.00000001
+
+
+def test_a_user_disabled_in_the_admin_is_out_at_once(desk, diner):
+    User.objects.get(email="d@jwt.com")
+    pk = diner.user["id"]
+    desk.post(f"/admin/accounts/user/{pk}/change/", {"name": "pizza diner", "email": "d@jwt.com"})
+    assert diner.get("/api/user/me").status_code == 401
+
+
+def test_a_menu_changed_in_the_admin_is_seen_by_the_next_request(desk, anonymous):
+    anonymous.get("/api/order/menu")
+    form = {"title": "Veggie", "description": "New", "image": "pizza1.png", "price": "0.0038"}
+    desk.post("/admin/menu/menuitem/1/change/", form)
+    assert anonymous.get("/api/order/menu").json()[0]["description"] == "New"
+
+
+def test_a_diner_cannot_log_in(demo):
+    answer = Client().post("/admin/login/", {"username": "d@jwt.com", "password": "diner"})
+    assert answer.status_code == 200
+    assert Client().get("/admin/").status_code == 302
+
+
+@pytest.mark.parametrize("model", ["accounts/user", "orders/order", "menu/menuitem", "franchises/store"])
+def test_nothing_that_an_order_points_to_is_deleted(model, desk, diner, factory):
+    diner.order(1)
+    pk = {"accounts/user": diner.user["id"]}.get(model, 1)
+    desk.post(f"/admin/{model}/{pk}/delete/", {"post": "yes"})
+    assert desk.get(f"/admin/{model}/{pk}/change/").status_code == 200
