@@ -58,6 +58,7 @@ class PlacedOrderOut(serializers.Serializer):
 class SaleOut(serializers.Serializer):
     order = PlacedOrderOut()
     jwt = serializers.CharField()
+    followLinkToEndChaos = serializers.CharField(required=False, help_text="The factory's support link, for admins.")
 
 
 class HistoryOut(serializers.Serializer):
@@ -83,6 +84,9 @@ def order_out(order: Order) -> dict[str, Any]:
 
 
 def sale_out(sale: Sale) -> dict[str, Any]:
+    """The answer to an order; the factory's support link has our API key in it and is for admins alone."""
     order = sale.order
+    link = {"followLinkToEndChaos": order.support_link} if order.support_link and order.diner.is_superuser else {}
     placed = {"franchiseId": order.store.franchise_id, "storeId": order.store_id}
-    return {"order": {**placed, "items": [item_out(item) for item in sale.items], "id": order.pk}, "jwt": order.jwt}
+    items = [item_out(item) for item in sale.items]
+    return {"order": {**placed, "items": items, "id": order.pk}, "jwt": order.jwt, **link}
