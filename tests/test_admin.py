@@ -97,3 +97,11 @@ def test_nothing_that_an_order_points_to_is_deleted(model, desk, diner, factory)
     pk = {"accounts/user": diner.user["id"]}.get(model, 1)
     desk.post(f"/admin/{model}/{pk}/delete/", {"post": "yes"})
     assert desk.get(f"/admin/{model}/{pk}/change/").status_code == 200
+
+
+def test_the_history_forgets_the_address_of_a_deleted_user(desk, admin, diner):
+    pk = diner.user["id"]
+    desk.post(f"/admin/accounts/user/{pk}/change/", {"name": "x", "email": "d@jwt.com", "is_active": "on"})
+    assert b"d@jwt.com" in desk.get("/admin/").content
+    admin.delete(f"/api/user/{pk}")
+    assert b"d@jwt.com" not in desk.get("/admin/").content

@@ -63,9 +63,12 @@ class Session(models.Model):
     """What makes a token good: its `jti`. The token ends when this row goes."""
 
     jti = models.CharField(max_length=32, primary_key=True)
-    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="sessions")
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="sessions", db_index=False)
     created_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField()
+
+    class Meta:
+        indexes: ClassVar = [models.Index(fields=["user", "expires_at"], name="session_of_user")]
 
     def __str__(self) -> str:
         return f"session of {self.user_id} until {self.expires_at:%Y-%m-%d}"

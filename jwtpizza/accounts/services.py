@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth.hashers import make_password
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
@@ -108,6 +109,8 @@ def _erase(user: User) -> None:
     user.set_unusable_password()
     user.save()
     user.sessions.all().delete()
+    # The admin's history names what was changed by what it was called then.
+    LogEntry.objects.filter(content_type__model="user", object_id=user.pk).update(object_repr=str(user))
     for eraser in _erasers:
         eraser(user)
 
