@@ -57,8 +57,9 @@ class WholeNumber(serializers.IntegerField):
 
 
 class Input(serializers.Serializer):
-    """The body of a request; `incomplete` is what is said when something required is missing or blank."""
+    """What a client sends."""
 
+    # Said when something required is missing or blank.
     incomplete: ClassVar[str] = ""
 
 
