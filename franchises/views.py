@@ -19,7 +19,7 @@ from jwtpizza.accounts.authentication import PublicAnyway
 from jwtpizza.accounts.permissions import SIGNED_IN, Admin
 from jwtpizza.api.errors import NotFound
 from jwtpizza.api.pagination import Page, cut
-from jwtpizza.api.schema import MessageOut, operation
+from jwtpizza.api.schema import IF_NONE_MATCH, MessageOut, operation
 from jwtpizza.api.serializers import checked, checked_query
 from jwtpizza.api.viewsets import EVERYONE, NO_ID, ApiViewSet
 
@@ -57,6 +57,8 @@ class FranchiseViewSet(ApiViewSet):
         query=Page,
         response=FranchisesOut,
         answer={"franchises": [POCKET], "more": False},
+        headers=[IF_NONE_MATCH],
+        without_body=[304],
     )
     def list(self, request: Request) -> HttpResponseBase:
         query = checked_query(Page, request.query_params)

@@ -1,17 +1,33 @@
 """What the server runs: granian --interface wsgi jwtpizza.wsgi:application."""
 
 import io
+import multiprocessing
 import os
+import signal
+import sys
 from collections.abc import Callable, Iterable
+from multiprocessing.process import BaseProcess
 from threading import Thread
 from typing import Any
 
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.core.wsgi import get_wsgi_application
 from django.db import connection
 
+if server := multiprocessing.parent_process():
+    # granian's own handlers, which replace these, hear nothing until its worker serves.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "jwtpizza.settings")
-_django = get_wsgi_application()
+try:
+    _django = get_wsgi_application()
+except ImproperlyConfigured as problem:
+    # granian would start its workers again and again: it takes two that fail in turn for no crash loop.
+    if server and server.pid:
+        os.kill(server.pid, signal.SIGTERM)
+    sys.exit(str(problem))
 
 
 def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
@@ -32,4 +48,12 @@ def _fetch_keys() -> None:
         connection.close()
 
 
+def _end_with(server: BaseProcess) -> None:
+    """A killed server can't stop its workers, which would keep the port and share it with the next server's."""
+    server.join()
+    os._exit(1)
+
+
 Thread(target=_fetch_keys, name="factory-keys", daemon=True).start()
+if server:
+    Thread(target=_end_with, args=[server], name="end-with-server", daemon=True).start()

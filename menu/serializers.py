@@ -1,6 +1,7 @@
 """What clients send about the menu, and what they read."""
 
 from decimal import Decimal
+from typing import ClassVar
 
 from rest_framework import serializers
 
@@ -8,11 +9,17 @@ from jwtpizza.api.serializers import Input, Text
 from jwtpizza.fields import DECIMALS, DIGITS, MOST_BITCOIN
 
 
+class Price(serializers.DecimalField):
+    """An amount of ₿ as `BitcoinField` keeps it."""
+
+    described: ClassVar = {"multipleOf": 10**-DECIMALS}
+
+
 class MenuItemIn(Input):
     title = Text()
     description = Text()
     image = Text(max_length=1024)
-    price = serializers.DecimalField(
+    price = Price(
         max_digits=DIGITS,
         decimal_places=DECIMALS,
         min_value=Decimal(0),

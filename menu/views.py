@@ -5,7 +5,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from jwtpizza.accounts.permissions import Admin
-from jwtpizza.api.schema import operation
+from jwtpizza.api.schema import IF_NONE_MATCH, operation
 from jwtpizza.api.serializers import checked
 from jwtpizza.api.viewsets import EVERYONE, ApiViewSet
 from menu import selectors, services
@@ -24,7 +24,14 @@ class MenuViewSet(ApiViewSet):
     access = {"list": EVERYONE, "add": Admin("unable to add menu item")}
     callers = {"list": []}
 
-    @operation("Get the pizza menu", at="/api/order/menu", response=MenuItemOut(many=True), answer=[VEGGIE])
+    @operation(
+        "Get the pizza menu",
+        at="/api/order/menu",
+        response=MenuItemOut(many=True),
+        answer=[VEGGIE],
+        headers=[IF_NONE_MATCH],
+        without_body=[304],
+    )
     def list(self, request: Request) -> HttpResponseBase:
         return services.MENU.answer(request, selectors.menu)
 

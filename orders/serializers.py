@@ -28,7 +28,7 @@ class OrderIn(Input):
 
 class HistoryPage(Input):
     page = WholeNumber(default=1, min_value=1, max_value=2**31)
-    status = serializers.ChoiceField([name for name in HISTORY if name], default="")
+    status = serializers.ChoiceField([name for name in HISTORY if name], required=False)
 
 
 class ItemOut(serializers.Serializer):

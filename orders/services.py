@@ -175,17 +175,26 @@ def settle_abandoned() -> dict[str, int]:
     """Decides each pending order whose lease ran out; how many were taken over, by what became of them.
 
     The diner who sent an Idempotency-Key was promised the outcome: the same order is posted again (the factory only
-    signs, so a second time is harmless). Any other is failed: its diner was told nothing, or that it failed.
+    signs, so a second time is harmless). Any other is failed: its diner was told nothing, or that it failed. One that
+    can't be decided is logged, and holds up no other.
     """
     outcomes = dict.fromkeys((Status.FULFILLED.value, Status.FAILED.value), 0)
     for order in selectors.abandoned().select_related("store", "diner"):
         if _claim(order):
-            if order.idempotency_key is None:
-                _settle(order, status=Status.FAILED, reason=Reason.ABANDONED)
+            try:
+                _decide(order)
+            except Exception:
+                log.exception("order %s could not be decided", order.pk)
             else:
-                _fulfil(_sale(order))
-            outcomes[order.status] += 1
+                outcomes[order.status] += 1
     return outcomes
+
+
+def _decide(order: Order) -> None:
+    if order.idempotency_key is None:
+        _settle(order, status=Status.FAILED, reason=Reason.ABANDONED)
+    else:
+        _fulfil(_sale(order))
 
 
 def _claim(order: Order) -> bool:

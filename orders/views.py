@@ -47,7 +47,7 @@ class OrderViewSet(ApiViewSet):
     )
     def list(self, request: SignedInRequest) -> Response:
         query = checked_query(HistoryPage, request.query_params)
-        orders = selectors.history(diner=request.user, statuses=query["status"])
+        orders = selectors.history(diner=request.user, statuses=query.get("status", ""))
         found, more = cut(orders, start=(query["page"] - 1) * PAGE, limit=PAGE)
         rows = [order_out(order) for order in found]
         return Response({"dinerId": request.user.pk, "orders": rows, "page": query["page"], "more": more})

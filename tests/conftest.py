@@ -5,21 +5,32 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 import requests
 from django.conf import settings as project
+from django.contrib.auth.hashers import make_password
 from django.core.management import call_command
 
 from franchises.services import FRANCHISES
 from menu.services import MENU
 from tests.actors import Actor, logged_in
+from tests.contract.cases import CASES
 from tests.live import Service
 from tests.ports import free_port
 
 API_KEY = "key0001"
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    reports = [report for outcome in ("passed", "failed") for report in terminalreporter.getreports(outcome)]
+    ran = {report.nodeid for report in reports if "::test_case[" in report.nodeid and report.when == "call"}
+    if ran:
+        terminalreporter.write_line(f"contract: {len(ran)} of {len(CASES)} cases ran")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -35,10 +46,15 @@ def django_db_modify_db_settings(django_db_modify_db_settings: None, tmp_path_fa
         database.setdefault("TEST", {})["NAME"] = str(tmp_path_factory.mktemp("db") / "test.sqlite3")
 
 
+# Three demo passwords are 60 ms of Argon2id, which need not be spent before every test.
+hashed_once = cache(make_password)
+
+
 @pytest.fixture
 def demo(transactional_db: None, django_db_reset_sequences: None) -> None:
     """An empty database with the demo data, ids from 1, in which commits are commits."""
-    call_command("seed_demo")
+    with mock.patch("django.contrib.auth.base_user.make_password", hashed_once):
+        call_command("seed_demo")
     MENU._renew()
     FRANCHISES._renew()
 

@@ -3,7 +3,8 @@
 from typing import Any, ClassVar
 
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
-from django.db import models
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, models
 
 from jwtpizza.fields import Keyed, KeyField, key_of
 
@@ -17,7 +18,11 @@ class UserManager(BaseUserManager["User"]):
         return user
 
     def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> "User":
-        return self.create_user(email=email, password=password, is_superuser=True, **fields)
+        """For `manage.py createsuperuser`, which shows its ValidationError: the address is somebody's already."""
+        try:
+            return self.create_user(email=email, password=password, is_superuser=True, **fields)
+        except IntegrityError as error:
+            raise ValidationError("This e-mail address belongs to somebody already.") from error
 
     def get_by_natural_key(self, username: str | None) -> "User":
         return self.get(email_key=key_of((username or "").strip()))

@@ -37,9 +37,11 @@ def matching(pattern: str) -> QuerySet[User]:
 
 
 def roles(users: Iterable[User]) -> dict[int, list[Role]]:
-    """The roles of each user by id, as they are now, in one query for all who are no admins."""
-    found: dict[int, list[Role]] = {user.pk: [{"role": "admin" if user.is_superuser else "diner"}] for user in users}
-    run = User.franchises.through.objects.filter(user__in=found, user__is_superuser=False, franchise__closed_at=None)
+    """The roles of each user by id, as they are now; one query for all who are no admins, and none without such."""
+    listed = list(users)
+    found: dict[int, list[Role]] = {user.pk: [{"role": "admin" if user.is_superuser else "diner"}] for user in listed}
+    diners = [user.pk for user in listed if not user.is_superuser]
+    run = User.franchises.through.objects.filter(user__in=diners, franchise__closed_at=None)
     for user_id, franchise_id in run.order_by("pk").values_list("user_id", "franchise_id"):
         found[user_id].append({"objectId": franchise_id, "role": "franchisee"})
     return found

@@ -1,8 +1,9 @@
 """What clients send about users, and what they read."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from rest_framework import serializers
+from rest_framework.fields import empty
 
 from jwtpizza.accounts.models import User
 from jwtpizza.accounts.selectors import Role
@@ -12,14 +13,27 @@ from jwtpizza.api.serializers import EmailAddress, Input, Text, WholeNumber
 MOST_PASSWORD = 1024
 
 
+class Name(Text):
+    """A person's name as it was typed; one of spaces alone is none."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"trim_whitespace": False, **kwargs})
+
+    def run_validation(self, data: Any = empty) -> Any:
+        blank = isinstance(data, str) and not data.strip()
+        return super().run_validation("" if blank else data)
+
+
 class Password(Text):
+    described: ClassVar = {"minLength": 1, "pattern": r"^[^\u0000]*$"}
+
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**{"max_length": MOST_PASSWORD, "trim_whitespace": False, **kwargs})
 
 
 class RegisterIn(Input):
     incomplete = "name, email, and password are required"
-    name = Text()
+    name = Name()
     email = EmailAddress()
     password = Password()
 
@@ -31,9 +45,14 @@ class LoginIn(Input):
 
 
 class UserIn(Input):
-    """Each field may be left out; an empty one stays as it is."""
+    """Each field may be left out, and an empty one stays as it is, but for one at least."""
 
-    name = Text(required=False, allow_blank=True)
+    described: ClassVar = {
+        "anyOf": [
+            {"required": [name], "properties": {name: {"minLength": 1}}} for name in ("name", "email", "password")
+        ]
+    }
+    name = Name(required=False, allow_blank=True)
     email = EmailAddress(required=False, allow_blank=True)
     password = Password(required=False, allow_blank=True)
 

@@ -25,6 +25,12 @@ from jwtpizza.api.serializers import checked, checked_query
 from jwtpizza.api.viewsets import EVERYONE, ApiViewSet
 
 DINER = {"id": 2, "name": "pizza diner", "email": "d@jwt.com", "roles": [{"role": "diner"}]}
+FRANCHISEE = {
+    "id": 3,
+    "name": "pizza franchisee",
+    "email": "f@jwt.com",
+    "roles": [{"role": "diner"}, {"objectId": 1, "role": "franchisee"}],
+}
 SIGNED_IN_DINER = {"user": DINER, "token": "tttttt"}
 
 
@@ -88,7 +94,7 @@ class UserViewSet(ApiViewSet):
         at="/api/user?page=1&limit=10&name=*",
         query=UserPage,
         response=UsersOut,
-        answer={"users": [DINER], "more": False},
+        answer={"users": [DINER, FRANCHISEE], "more": False},
     )
     def list(self, request: Request) -> Response:
         query = checked_query(UserPage, request.query_params)

@@ -17,6 +17,10 @@ MOST_WILDCARDS = 5
 class NamePattern(Text):
     """A name in which * stands for anything, whatever the case."""
 
+    described: ClassVar = {
+        "minLength": 1,
+        "pattern": rf"^[^*\u0000]*(?:\*+[^*\u0000]*){{0,{MOST_WILDCARDS}}}$",
+    }
     default_error_messages: ClassVar = {"wildcards": f"At most {MOST_WILDCARDS} * are understood."}
 
     def to_internal_value(self, data: Any) -> str:

@@ -6,18 +6,18 @@ from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Any, Literal, TypeVar
 
-from drf_spectacular.extensions import OpenApiSerializerFieldExtension
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.permissions import AllowAny, IsAuthenticated
 
-
-
 View = TypeVar("View", bound=Callable[..., Any])
 METHODS = ("get", "post", "put", "delete")
 Output = type[serializers.Serializer] | serializers.BaseSerializer
+IF_NONE_MATCH = OpenApiParameter(
+    "If-None-Match", str, OpenApiParameter.HEADER, description="The ETag of an earlier answer; 304 while that is good."
+)
 
 
 class MessageOut(serializers.Serializer):
@@ -58,6 +58,18 @@ class Operation(AutoSchema):
     def get_tags(self) -> list[str]:
         first = self.path.removeprefix("/api").split("/")[1]
         return [first if first in ("auth", "user", "order", "franchise") else "about"]
+
+    def _map_serializer_field(self, field: Any, *args: Any, **kwargs: Any) -> Any:
+        schema = super()._map_serializer_field(field, *args, **kwargs)  # type: ignore[no-untyped-call]
+        return schema | getattr(field, "described", {})
+
+    def _map_basic_serializer(self, serializer: Any, *args: Any, **kwargs: Any) -> Any:
+        schema = super()._map_basic_serializer(serializer, *args, **kwargs)  # type: ignore[no-untyped-call]
+        return schema | getattr(serializer, "described", {})
+
+    def _get_request_body(self, *args: Any, **kwargs: Any) -> Any:
+        body = super()._get_request_body(*args, **kwargs)  # type: ignore[no-untyped-call]
+        return body and body | {"required": True}
 
     def _is_list_view(self, serializer: Any = None) -> bool:
         return isinstance(serializer, serializers.ListSerializer)
@@ -104,19 +116,20 @@ def operation(
     query: type[serializers.Serializer] | None = None,
     headers: Iterable[OpenApiParameter] = (),
     errors: Iterable[int] = (),
-    statuses: Iterable[int] = (200,),
+    without_body: Iterable[int] = (),
 ) -> Callable[[View], View]:
     """Describes a view: what it is for, an address to try it `at` with its `example` body, and an `answer`.
 
     `shown_as` is the path in /api/docs where existing clients know it by other names of its parameters.
     """
-    examples = [OpenApiExample("answer", value=answer, response_only=True, status_codes=list(map(str, statuses)))]
+    examples = [OpenApiExample("answer", value=answer, response_only=True, status_codes=["200"])]
     if request:
         examples.append(OpenApiExample("request", value=example, request_only=True))
+    answers = {200: response} | dict.fromkeys(without_body)
     return extend_schema(
         summary=summary,
         request=request,
-        responses=dict.fromkeys(statuses, response) | dict.fromkeys([*errors, *([400] if query else [])], ErrorOut),
+        responses=answers | dict.fromkeys([*errors, *([400] if query else [])], ErrorOut),
         parameters=[*([query] if query else []), *headers],
         examples=examples,
         extensions={"x-example": {"at": at, "shown_as": shown_as, "body": example, "answer": answer}},

@@ -14,7 +14,12 @@ MISSING = {"required", "blank", "null"}
 
 
 class Text(serializers.CharField):
-    """A JSON string and nothing that could be made one, up to 255 characters unless told otherwise."""
+    """A JSON string and nothing that could be made one, up to 255 characters unless told otherwise.
+
+    `described` joins its JSON schema in the API's description; patterns there are ECMAScript's.
+    """
+
+    described: ClassVar = {"minLength": 1, "pattern": r"^[^\u0000]*[^\s\u0000][^\u0000]*$"}
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**{"max_length": 255, **kwargs})
@@ -25,10 +30,15 @@ class Text(serializers.CharField):
         return super().to_internal_value(data)
 
 
+_LETTER = r"\p{L}\p{M}\p{N}"
+_HOST = rf"[{_LETTER}](?:[{_LETTER}-]{{0,61}}[{_LETTER}])?"
+
+
 class EmailAddress(Text):
     """What a browser's e-mail field takes, plus letters of any script; spaces around it are dropped."""
 
     default_error_messages: ClassVar = {"address": "This is not an e-mail address."}
+    described: ClassVar = {"minLength": 1, "pattern": rf"^[{_LETTER}.!#$%&'*+/=?^_`{{|}}~-]+@{_HOST}(?:\.{_HOST})*$"}
     _LABEL = r"[a-z0-9\x80-\U0010ffff](?:[a-z0-9\x80-\U0010ffff-]{0,61}[a-z0-9\x80-\U0010ffff])?"
     _ADDRESS = re.compile(rf"[a-z0-9.!#$%&'*+/=?^_`{{|}}~\x80-\U0010ffff-]+@{_LABEL}(?:\.{_LABEL})*", re.IGNORECASE)
 
@@ -51,6 +61,8 @@ class WholeNumber(serializers.IntegerField):
     def to_internal_value(self, data: Any) -> int:
         if isinstance(data, str) and re.fullmatch(r"[0-9]{1,18}", data):
             data = int(data)
+        if type(data) is float and data.is_integer():
+            data = int(data)  # JSON has one kind of number: 1.0 is 1
         if type(data) is not int:
             self.fail("invalid")
         return data
@@ -59,6 +71,8 @@ class WholeNumber(serializers.IntegerField):
 class Input(serializers.Serializer):
     """What a client sends."""
 
+    # Joins its JSON schema in the API's description.
+    described: ClassVar[dict[str, Any]] = {}
     # Said when something required is missing or blank.
     incomplete: ClassVar[str] = ""
 

@@ -2,8 +2,10 @@
 
 import io
 import json
+import re
 import socket
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPResponse
 from typing import Any, NamedTuple
 
@@ -19,8 +21,11 @@ from jwtpizza.resilience.deadline import Deadline, DeadlineExceeded
 from orders.factory.errors import BadResponse, Rejected, ServerError, TooSlow, Unauthorized, Unreachable
 
 MOST_BYTES = 64 * 1024
+LINK = re.compile(r"[!-~]{1,2048}")
 
 _thread = threading.local()
+# A resolver without an answer keeps its thread long after the deadline, so that thread must not be the caller's.
+_resolvers = ThreadPoolExecutor(max_workers=4, thread_name_prefix="factory-address")
 
 
 class Reply(NamedTuple):
@@ -54,12 +59,36 @@ class _Response(HTTPResponse):
         self.fp: Any = io.BufferedReader(_Clocked(self.fp.detach(), sock, _thread.deadline))
 
 
+def _connected(host: str, port: int, deadline: Deadline) -> socket.socket:
+    """A connection to the first of the host's addresses that takes one; raises OSError, DeadlineExceeded."""
+    found = _resolvers.submit(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM).result(deadline.left())
+    failure = OSError("the host has no address")
+    for *_, address in found:
+        try:
+            return socket.create_connection((str(address[0]), port), deadline.cut(settings.FACTORY_CONNECT_TIMEOUT))
+        except OSError as error:
+            failure = error
+    raise failure
+
+
 class _Connection(HTTPConnection):
+    """Connects within the deadline (urllib3 waits as long for each address, and for ever for the resolver)."""
+
     response_class = _Response
 
+    def _new_conn(self) -> socket.socket:
+        try:
+            sock = _connected(self.host, self.port or self.default_port, _thread.deadline)
+        except TimeoutError as error:
+            raise urllib3.exceptions.ConnectTimeoutError(self, "no connection in time") from error
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        # For the TLS handshake.
+        sock.settimeout(_thread.deadline.cut(settings.FACTORY_CONNECT_TIMEOUT))
+        return sock
 
-class _SecureConnection(HTTPSConnection):
-    response_class = _Response
+
+class _SecureConnection(_Connection, HTTPSConnection):
+    """The same over TLS."""
 
 
 class _Pool(HTTPConnectionPool):
@@ -76,11 +105,18 @@ class _Adapter(HTTPAdapter):
         self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
 
 
+class _Session(requests.Session):
+    """Follows no redirect, and does not, as requests would, read all of its body and see where it leads."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        return None
+
+
 def _session() -> requests.Session:
     """This thread's own, with its connection kept; nothing of it comes from the environment, no proxy above all."""
     session: requests.Session | None = getattr(_thread, "session", None)
     if session is None:
-        session = _thread.session = requests.Session()
+        session = _thread.session = _Session()
         session.trust_env = False
         for scheme in ("http://", "https://"):
             session.mount(scheme, _Adapter(pool_connections=1, pool_maxsize=1))
@@ -92,7 +128,7 @@ def post_order(payload: dict[str, Any], *, deadline: Deadline) -> Reply:
     status, answer = _exchange("POST", "/api/order", payload, deadline)
     told = answer if isinstance(answer, dict) else {}
     link = told.get("reportUrl")
-    link = link if isinstance(link, str) else ""
+    link = link if isinstance(link, str) and LINK.fullmatch(link) else ""
     detail = f"the factory answered {status}"
     match status:
         case 200 if isinstance(told.get("jwt"), str):
@@ -131,7 +167,7 @@ def _exchange(method: str, path: str, payload: Any, deadline: Deadline) -> tuple
             return response.status_code, _json(response)
     except (requests.Timeout, TimeoutError, DeadlineExceeded) as error:
         raise TooSlow("the factory did not answer in time") from error
-    except requests.RequestException as error:
+    except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
         raise Unreachable(f"the factory can't be reached: {type(error).__name__}") from error
 
 

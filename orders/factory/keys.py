@@ -8,16 +8,18 @@ from contextlib import suppress
 from typing import Any
 
 import jwt
-from django.db import DatabaseError, transaction
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from django.db import DatabaseError, connection, transaction
 from jwt.api_jws import PyJWS
 
 from jwtpizza.resilience.deadline import Deadline, DeadlineExceeded
 from orders.factory import client
-from orders.factory.errors import BadJwt, FactoryError, TooSlow, Unverified
+from orders.factory.errors import BadJwt, BadResponse, FactoryError, TooSlow, Unverified
 from orders.models import FactoryKey
 
 FETCH_AGAIN_SECONDS = 60.0
 LEEWAY_SECONDS = 60.0
+MOST_KID = 255
 
 _jws = PyJWS(algorithms=["RS256"])
 
@@ -29,28 +31,27 @@ class KeyRing:
         self._clock = clock
         self._keys: dict[str, jwt.PyJWK] = {}
         self._fetched_at: float | None = None
-        self._fetched_well = False
         self._fetching = threading.Lock()
 
     def key(self, kid: str, *, deadline: Deadline) -> jwt.PyJWK:
         """The key of that id; raises BadJwt when the factory has none, Unverified when that can't be told."""
         if kid not in self._keys:
             self._look_for(kid, deadline)
-        if kid not in self._keys:
-            if self._fetched_well:
-                raise BadJwt("the factory has no such key")
-            raise Unverified("the factory's keys can't be had")
-        return self._keys[kid]
+        try:
+            return self._keys[kid]
+        except KeyError:
+            raise BadJwt("the factory has no such key") from None
 
     def fetch(self, *, deadline: Deadline) -> None:
         """Replaces the keys with those of the JWKS; raises a FactoryError, and then the last good ones stay."""
-        self._fetched_at, self._fetched_well = self._clock(), False
-        found = {key["kid"]: key for key in client.fetch_jwks(deadline=deadline) if isinstance(key.get("kid"), str)}
-        self._keys = _usable(found)
-        self._fetched_well = True
+        found = {key["kid"]: key for key in client.fetch_jwks(deadline=deadline) if _is_name(key.get("kid"))}
+        usable = _usable(found)
+        if not usable:
+            raise BadResponse("there is no key among the factory's keys")
+        self._keys, self._fetched_at = usable, self._clock()
         with suppress(DatabaseError), transaction.atomic():
-            FactoryKey.objects.exclude(kid__in=self._keys).delete()
-            for kid in self._keys:
+            FactoryKey.objects.exclude(kid__in=usable).delete()
+            for kid in usable:
                 FactoryKey.objects.update_or_create(kid=kid, defaults={"jwk": found[kid]})
 
     def _look_for(self, kid: str, deadline: Deadline) -> None:
@@ -58,24 +59,37 @@ class KeyRing:
             raise TooSlow("the factory's keys did not come in time")
         try:
             if kid not in self._keys:
-                with suppress(DatabaseError):
-                    self._keys |= _usable(dict(FactoryKey.objects.values_list("kid", "jwk")))
+                self._keys |= _kept()
             if kid not in self._keys and self._may_fetch():
-                with suppress(FactoryError, DeadlineExceeded):
-                    self.fetch(deadline=deadline)
+                self.fetch(deadline=deadline)
+        except (FactoryError, DeadlineExceeded) as error:
+            raise Unverified("the factory's keys can't be had") from error
         finally:
             self._fetching.release()
 
     def _may_fetch(self) -> bool:
+        """Keys that came are news for a while; after a failure the next order asks again."""
         return self._fetched_at is None or self._clock() - self._fetched_at >= FETCH_AGAIN_SECONDS
 
 
+def _kept() -> dict[str, jwt.PyJWK]:
+    # The factory may be asked next, and nobody waits for it with a connection of the pool in hand.
+    with suppress(DatabaseError), connection.temporary_connection():
+        return _usable(dict(FactoryKey.objects.values_list("kid", "jwk")))
+    return {}
+
+
+def _is_name(kid: object) -> bool:
+    return isinstance(kid, str) and kid.isprintable() and len(kid) <= MOST_KID
+
+
 def _usable(jwks: dict[str, dict[str, Any]]) -> dict[str, jwt.PyJWK]:
+    """Those that are public RSA keys."""
     keys = {}
     for kid, jwk in jwks.items():
         with suppress(jwt.PyJWTError):
             keys[kid] = jwt.PyJWK(jwk, algorithm="RS256")
-    return keys
+    return {kid: key for kid, key in keys.items() if isinstance(key.key, RSAPublicKey)}
 
 
 RING = KeyRing()
@@ -90,7 +104,7 @@ def verify(token: str, *, order_id: int, diner_id: int, deadline: Deadline) -> N
         genuine = payload["order"]["id"] == order_id and payload["diner"]["id"] == diner_id
         # The factory puts the claims about time into the header; the payload has none.
         valid = header["iat"] - LEEWAY_SECONDS <= time.time() < header["exp"] + LEEWAY_SECONDS
-    except (jwt.PyJWTError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (jwt.PyJWTError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise BadJwt(f"the JWT does not verify: {type(error).__name__}") from error
     if not (genuine and valid):
         raise BadJwt("the JWT is of another order, or out of date")

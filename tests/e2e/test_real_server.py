@@ -1,0 +1,243 @@
+"""The service as it runs, two workers and the practice factory: its day, its crashes, and its books after both."""
+
+import random
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
+import pytest
+import requests
+
+from tests.e2e import books
+
+pytestmark = pytest.mark.slow
+
+# Short, so that a lease runs out within a test.
+ENVIRONMENT = {
+    "FACTORY_CONNECT_TIMEOUT": "0.5",
+    "FACTORY_READ_TIMEOUT": "2",
+    "FACTORY_DEADLINE": "2",
+    "ORDER_LEASE": "2.5",
+}
+VEGGIE = 380_000  # satoshi
+
+
+@pytest.fixture
+def service(serve):
+    return serve(env=ENVIRONMENT)
+
+
+@pytest.fixture
+def query(service, tmp_path):
+    return books.sqlite(tmp_path / "live.sqlite3")
+
+
+@pytest.fixture
+def token(service):
+    return service.log_in("d@jwt.com", "diner")
+
+
+def order(service, token, *menu_ids, key=None, **more):
+    body = {"franchiseId": 1, "storeId": 1, "items": [{"menuId": menu_id} for menu_id in menu_ids]}
+    headers = {} if key is None else {"Idempotency-Key": key}
+    return service("POST", "/api/order", body, token=token, headers=headers, **more)
+
+
+def eventually(condition, seconds=20):
+    """What the condition returns once that is true; other processes have clocks that can't be faked."""
+    give_up = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < give_up, "it did not happen in time"
+        time.sleep(0.02)
+    return found
+
+
+def settled(service, query):
+    """Has orders settled until none is pending."""
+
+    def none_pending():
+        service.manage("settle_orders")
+        return all(order["status"] != "pending" for order in books.orders(query).values())
+
+    eventually(none_pending)
+
+
+def test_a_day_in_the_life_of_a_diner(service, factory, query):
+    newcomer = {"name": "Zoë Ångström", "email": "zoe@jwt.com", "password": "pizza"}
+    registered = service("POST", "/api/auth", newcomer).json()
+    token = registered["token"]
+    sale = order(service, token, 1, 3).json()
+
+    verified = factory("POST", "/api/order/verify", json={"jwt": sale["jwt"]}).json()
+    assert verified["message"] == "valid"
+    assert verified["payload"]["diner"]["name"] == "Zoë Ångström"
+    assert verified["payload"]["order"] == sale["order"]
+    history = service("GET", "/api/order", token=token).json()
+    assert [listed["id"] for listed in history["orders"]] == [sale["order"]["id"]]
+
+    assert service("DELETE", "/api/auth", token=token).json() == {"message": "logout successful"}
+    for path in ("/api/order", "/api/user/me") * 4:  # whichever of the workers answers
+        assert service("GET", path, token=token).status_code == 401
+    assert order(service, token, 1).status_code == 401
+    assert len(books.check(query, factory)) == 1
+
+
+def test_fifty_orders_at_once_with_one_key_make_one_pizza(service, factory, query, token):
+    factory.chaos("none", delay=300)
+    together = threading.Barrier(50)
+
+    def one_of_many(_):
+        together.wait(20)
+        return order(service, token, 1, key="one-key")
+
+    with ThreadPoolExecutor(50) as pool:
+        answers = list(pool.map(one_of_many, range(50)))
+
+    sales = [answer.json() for answer in answers if answer.status_code == 200]
+    waiting = [answer for answer in answers if answer.status_code == 409]
+    assert len(sales) + len(waiting) == 50, [answer.text for answer in answers]
+    assert sales
+    assert all(sale == sales[0] for sale in sales)
+    assert all(int(answer.headers["Retry-After"]) >= 1 for answer in waiting)
+    assert order(service, token, 1, key="one-key").json() == sales[0]
+    [sold] = books.check(query, factory)
+    assert (sold["total"], len(books.orders(query))) == (VEGGIE, 1)
+    assert factory.books() == {"made": 1, "attempts": 1, "ids": {str(sold["id"]): 1}}
+
+
+def killed_between_record_and_settle(service, factory, token, *, key):
+    """kill -9 of the whole service while the factory makes the pizza; then it is started again."""
+    factory.chaos("throttle", delay=1000)
+
+    def place():
+        with suppress(requests.ConnectionError):
+            raise AssertionError(f"the service lived to answer {order(service, token, 1, key=key).text}")
+
+    with ThreadPoolExecutor(1) as pool:
+        placing = pool.submit(place)
+        eventually(lambda: factory.books()["attempts"] == 1)
+        service.kill()
+        placing.result(20)
+    eventually(lambda: factory.books()["made"] == 1)
+    factory.chaos("none")
+    service.start()
+
+
+def test_an_order_that_a_crash_cut_off_is_not_sold(service, factory, query, token):
+    killed_between_record_and_settle(service, factory, token, key=None)
+
+    [pending] = service("GET", "/api/order", token=token).json()["orders"]
+    assert pending["status"] == "pending"
+    settled(service, query)
+
+    [left] = books.orders(query).values()
+    assert (left["status"], left["reason"]) == ("failed", "abandoned")
+    assert books.check(query, factory) == []
+    assert factory.books()["attempts"] == 1
+    assert service("GET", "/api/order", token=token).json()["orders"] == []
+
+
+def test_an_order_with_a_key_that_a_crash_cut_off_is_sold_once(service, factory, query, token):
+    killed_between_record_and_settle(service, factory, token, key="a-key")
+
+    answer = order(service, token, 1, key="a-key")
+    assert (answer.status_code, answer.headers["Retry-After"]) == (409, "2")
+    settled(service, query)
+
+    [sold] = books.check(query, factory)
+    assert sold["total"] == VEGGIE
+    assert factory.books() == {"made": 2, "attempts": 2, "ids": {str(sold["id"]): 2}}
+    answer = order(service, token, 1, key="a-key")
+    assert (answer.status_code, answer.json()["jwt"]) == (200, sold["jwt"])
+    assert factory.books()["attempts"] == 2
+
+
+def test_two_who_settle_at_once_after_a_crash_sell_once(service, factory, query, token):
+    factory.chaos("throttle", delay=1500)
+    with ThreadPoolExecutor(8) as pool:
+        for number in range(8):
+            pool.submit(order, service, token, 1, key=f"key-{number}" if number % 2 else None)
+        eventually(lambda: factory.books()["attempts"] == 8)
+        service.kill()
+    factory.forget()
+
+    def settle(_):
+        settled(service, query)
+
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(settle, range(3)))
+
+    assert len(books.check(query, factory)) == 4
+    assert sorted(factory.books()["ids"].values()) == [1] * 4
+
+
+class Crowd:
+    """Diners who order all the time, and remember what they were told."""
+
+    def __init__(self, service, tokens):
+        self.service, self.tokens = service, tokens
+        self.over = threading.Event()
+        self.told = []
+
+    def order_on(self, number):
+        dice, count = random.Random(number), 0
+        while not self.over.is_set():
+            count += 1
+            key = f"{number}-{count}" if dice.random() < 0.5 else None
+            menu_ids = dice.choices(range(1, 6), k=dice.randint(1, 4))
+            token = dice.choice(self.tokens)
+            try:
+                answer = order(self.service, token, *menu_ids, key=key, timeout=20)
+            except requests.RequestException:
+                self.over.wait(0.05)  # the service is down for a while
+            else:
+                self.told.append(answer)
+
+
+def test_after_any_chaos_and_any_crash_the_books_agree(service, factory, query):
+    tokens = [service.log_in(*who) for who in (("d@jwt.com", "diner"), ("f@jwt.com", "franchisee"))]
+    crowd, dice = Crowd(service, tokens), random.Random(6)
+    weathers = [
+        ("none", {}),
+        ("fail", {"rate": 0.5}),
+        ("throttle", {"rate": 0.5, "delay": 400}),
+        ("badjwt", {"rate": 0.5}),
+        ("throttle", {"rate": 0.3, "delay": 2500}),
+        ("fail", {}),
+    ]
+    kills = 0
+    with ThreadPoolExecutor(8) as pool:
+        ordering = [pool.submit(crowd.order_on, number) for number in range(8)]
+        try:
+            for kind, how in weathers * 2:
+                factory.chaos(kind, **how)
+                time.sleep(dice.uniform(0.3, 1))  # the crowd orders meanwhile
+                if dice.random() < 0.5:
+                    kills += 1
+                    service.kill()
+                    service.start()
+        finally:
+            crowd.over.set()
+        for done in ordering:
+            done.result(30)
+    factory.chaos("none")
+    settled(service, query)
+
+    fulfilled = {order["id"]: order for order in books.check(query, factory)}
+    sales = [answer.json() for answer in crowd.told if answer.status_code == 200]
+    assert len({sale["order"]["id"] for sale in sales}) == len(sales)
+    for sale in sales:
+        assert fulfilled[sale["order"]["id"]]["jwt"] == sale["jwt"]
+    statuses = [answer.status_code for answer in crowd.told]
+    assert set(statuses) <= {200, 500, 504}
+    assert kills >= 3
+    assert statuses.count(200) > 20
+    failed = [placed for placed in books.orders(query).values() if placed["status"] == "failed"]
+    told_failed = len(statuses) - len(sales)
+    print(
+        f"{kills} kills, told {len(sales)} sold and {told_failed} failed; {len(fulfilled)} sold, {len(failed)} failed"
+    )
+    # Whoever was not answered was cut off by a kill: one for each of the crowd at most.
+    assert 0 <= len(fulfilled) - len(sales) <= 8 * kills
+    assert told_failed <= len(failed) <= told_failed + 8 * kills

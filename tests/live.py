@@ -1,0 +1,111 @@
+"""The service as it runs: granian, worker processes, a database of its own, the practice factory behind it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from tests.ports import free_port
+
+PROJECT = Path(__file__).parent.parent
+PATIENCE = 30
+
+
+class Service:
+    """The service in processes of its own, migrated, seeded and ready.
+
+    What it shares between its workers and what it logs (`log`) lies in `directory`. It can be killed or stopped
+    and started again: port, database and directory stay.
+    """
+
+    def __init__(
+        self,
+        database_url: str,
+        factory: Any,
+        env: Mapping[str, str] | None = None,
+        *,
+        directory: Path,
+        workers: int = 2,
+        threads: int = 32,
+    ) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log = directory / "service.log"
+        self.workers, self.threads = workers, threads
+        self.environment = os.environ | {
+            "DATABASE_URL": database_url,
+            "RUN_DIR": str(directory / "run"),
+            "FACTORY_URL": factory.url,
+            "FACTORY_API_KEY": factory.api_key,
+            **(env or {}),
+        }
+        self.manage("migrate", "--verbosity=0")
+        self.manage("seed_demo")
+        self.start()
+
+    def manage(self, *command: str) -> str:
+        """What `manage.py` prints, as the service's own environment makes it run; raises where it fails."""
+        argv = [sys.executable, "manage.py", *command]
+        done = subprocess.run(argv, env=self.environment, cwd=PROJECT, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def start(self) -> None:
+        options = {"interface": "wsgi", "http": "1", "port": self.port, "workers": self.workers}
+        options |= {"blocking-threads": self.threads, "backpressure": 1024, "workers-kill-timeout": 5}
+        options |= {"log-level": "warning"}
+        argv = [sys.executable, "-m", "granian", *(f"--{name}={value}" for name, value in options.items())]
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [*argv, "jwtpizza.wsgi:application"],
+                env=self.environment,
+                cwd=PROJECT,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # a group of its own, which kill() ends whole
+            )
+        self._wait_until_ready()
+
+    def _wait_until_ready(self) -> None:
+        give_up = time.monotonic() + PATIENCE
+        while time.monotonic() < give_up and self.process.poll() is None:
+            try:
+                if requests.get(self.url + "/readyz", timeout=5).ok:
+                    return
+            except requests.RequestException:
+                time.sleep(0.05)  # a process of its own has no clock that could be faked
+        self.kill()
+        raise AssertionError(f"the service did not start:\n{self.log.read_text()}")
+
+    def kill(self) -> None:
+        """kill -9 of all its processes at once; nothing of it is left."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(PATIENCE)
+
+    def stop(self) -> int:
+        """Ends it as an operator would; its exit code."""
+        self.process.terminate()
+        try:
+            return self.process.wait(PATIENCE)
+        finally:
+            self.kill()
+
+    def __call__(self, method: str, path: str, body: Any = None, *, token: str = "", **more: Any) -> requests.Response:
+        """Sends JSON as the owner of `token`, or as nobody."""
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        headers |= more.pop("headers", {})
+        return requests.request(method, self.url + path, json=body, headers=headers, **({"timeout": 60} | more))
+
+    def log_in(self, email: str, password: str) -> str:
+        """A token."""
+        answer = self("PUT", "/api/auth", {"email": email, "password": password})
+        answer.raise_for_status()
+        return str(answer.json()["token"])
