@@ -2,7 +2,7 @@
 
 from rest_framework import serializers
 
-from jwtpizza.api.serializers import EmailAddress, Input, Text
+from jwtpizza.api.serializers import EmailAddress, Input, Several, Text
 
 
 class AdminIn(Input):
@@ -11,7 +11,7 @@ class AdminIn(Input):
 
 class FranchiseIn(Input):
     name = Text()
-    admins = serializers.ListField(child=AdminIn(), max_length=100)
+    admins = Several(child=AdminIn(), max_length=100)
 
 
 class StoreIn(Input):

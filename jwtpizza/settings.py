@@ -137,7 +137,10 @@ AUTH_PASSWORD_VALIDATORS: list[dict[str, object]] = [
 ]
 if PRODUCTION:
     AUTH_PASSWORD_VALIDATORS += [
-        {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+        {
+            "NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator",
+            "OPTIONS": {"user_attributes": ["name", "email"]},
+        },
         {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
         {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
     ]

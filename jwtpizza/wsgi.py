@@ -15,6 +15,8 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.wsgi import get_wsgi_application
 from django.db import connection
 
+from jwtpizza.api.content_type import readable
+
 if server := multiprocessing.parent_process():
     # granian's own handlers, which replace these, hear nothing until its worker serves.
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -31,7 +33,12 @@ except ImproperlyConfigured as problem:
 
 
 def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-    """Django, which takes a body without a length for none: one that comes in chunks is measured first."""
+    """Django, which takes a body without a length for none: one that comes in chunks is measured first.
+
+    It also fails, before any handler of ours, on a Content-Type in another charset.
+    """
+    if not readable(environ.get("CONTENT_TYPE", "")):
+        environ["CONTENT_TYPE"] = "application/octet-stream"
     if "HTTP_TRANSFER_ENCODING" in environ and not environ.get("CONTENT_LENGTH"):
         body = environ["wsgi.input"].read(settings.BODY_LIMIT + 1)
         environ |= {"CONTENT_LENGTH": str(len(body)), "wsgi.input": io.BytesIO(body)}

@@ -92,6 +92,11 @@ class OrderItem(models.Model):
     description = models.CharField(max_length=255)
     price = BitcoinField()
 
+    class Meta:
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=models.Q(price__gte=0), name="order_item_price_not_negative"),
+        ]
+
     def __str__(self) -> str:
         return self.description
 

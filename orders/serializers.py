@@ -5,7 +5,7 @@ from typing import Any
 from rest_framework import serializers
 
 from jwtpizza.api.body import iso
-from jwtpizza.api.serializers import Input, WholeNumber
+from jwtpizza.api.serializers import Input, Several, WholeNumber
 from jwtpizza.fields import as_number
 from orders.models import Order, OrderItem, Status
 from orders.selectors import HISTORY
@@ -23,7 +23,7 @@ class OrderIn(Input):
 
     franchiseId = WholeNumber()
     storeId = WholeNumber()
-    items = serializers.ListField(child=ItemIn(), min_length=1, max_length=MOST_PIZZAS)
+    items = Several(child=ItemIn(), min_length=1, max_length=MOST_PIZZAS)
 
 
 class HistoryPage(Input):

@@ -1,17 +1,17 @@
 """JSON in and out."""
 
-import codecs
 import json
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import IO, Any, NoReturn
 
-from django.utils.http import parse_header_parameters
 from rest_framework.exceptions import ParseError, UnsupportedMediaType
 from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.parsers import BaseParser
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
+
+from jwtpizza.api.content_type import readable
 
 
 def iso(moment: datetime) -> str:
@@ -31,15 +31,10 @@ class JsonParser(BaseParser):
     def parse(
         self, stream: IO[bytes], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
     ) -> Any:
-        charset = parse_header_parameters(media_type or "")[1].get("charset", "utf-8")
-        try:
-            codec = codecs.lookup(charset).name
-        except LookupError:
-            codec = ""
-        if not codec.startswith("utf-"):
+        if not readable(media_type or ""):
             raise UnsupportedMediaType(media_type or "")
         try:
-            return json.loads(stream.read().decode(codec), parse_constant=_refuse)
+            return json.loads(stream.read(), parse_constant=_refuse)
         except (ValueError, RecursionError) as error:
             raise ParseError from error
 

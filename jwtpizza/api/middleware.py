@@ -1,5 +1,6 @@
 """What holds for each path before a view is chosen."""
 
+import re
 from collections.abc import Callable
 
 from django.conf import settings
@@ -8,6 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from jwtpizza.api.handler import BODY_TOO_LARGE, plain
 
 NOT_API = ("/admin/", "/static/")
+LAST_SLASH = re.compile(r"(?<=[^/])/\Z")
 
 
 class ApiRules:
@@ -20,6 +22,5 @@ class ApiRules:
         if not request.path_info.startswith(NOT_API):
             if int(request.META.get("CONTENT_LENGTH") or 0) > settings.BODY_LIMIT:
                 return plain(BODY_TOO_LARGE)
-            if len(request.path_info) > 1:
-                request.path_info = request.path_info.removesuffix("/")
+            request.path_info = LAST_SLASH.sub("", request.path_info)
         return self.get_response(request)

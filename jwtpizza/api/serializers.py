@@ -68,6 +68,23 @@ class WholeNumber(serializers.IntegerField):
         return data
 
 
+class Several(serializers.ListField):
+    """A list of at most `max_length`; a longer one is a fault of its own, and nobody looks into it."""
+
+    default_error_messages: ClassVar = {"not_a_list": "This has to be a list."}
+
+    def __init__(self, *, max_length: int, **kwargs: Any) -> None:
+        super().__init__(max_length=max_length, **kwargs)
+        self.most = max_length
+
+    def to_internal_value(self, data: Any) -> list[Any]:
+        if not isinstance(data, list):
+            self.fail("not_a_list")
+        if len(data) > self.most:
+            self.fail("max_length", max_length=self.most)
+        return super().to_internal_value(data)
+
+
 class Input(serializers.Serializer):
     """What a client sends."""
 

@@ -1,10 +1,12 @@
 """The welcome, the documentation, and what operators ask."""
 
 from hmac import compare_digest
+from typing import Any
 
 from django.conf import settings
 from django.http import Http404, HttpResponse
 from django_prometheus.exports import ExportToDjangoView
+from drf_spectacular.views import SpectacularSwaggerView
 from rest_framework import serializers
 from rest_framework.exceptions import NotAuthenticated
 from rest_framework.request import Request
@@ -79,6 +81,11 @@ class AboutViewSet(ApiViewSet):
     )
     def openapi(self, request: Request) -> Response:
         return Response(description())
+
+
+class DocsPage(SpectacularSwaggerView):
+    def options(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:  # type: ignore[override]
+        return HttpResponse(status=204)
 
 
 class OperationsViewSet(ApiViewSet):

@@ -64,6 +64,10 @@ class Migration(migrations.Migration):
             index=models.Index(fields=['status', 'lease_until'], name='order_leases'),
         ),
         migrations.AddConstraint(
+            model_name='orderitem',
+            constraint=models.CheckConstraint(condition=models.Q(('price__gte', 0)), name='order_item_price_not_negative'),
+        ),
+        migrations.AddConstraint(
             model_name='order',
             constraint=models.UniqueConstraint(fields=('diner', 'idempotency_key'), name='order_idempotency_once'),
         ),

@@ -11,6 +11,7 @@ from django.test import RequestFactory
 from franchises.models import Store
 from jwtpizza.api.rendered import FRESH_SECONDS, MOST_KEPT, SLOTS, Rendered
 from menu.models import MenuItem
+from menu.services import MENU
 
 GET = RequestFactory().get
 
@@ -205,7 +206,8 @@ def test_a_new_store_is_in_the_next_list_of_franchises(anonymous, admin):
     ]
 
 
-def test_the_menu_is_made_again_after_the_commit_and_not_before(anonymous):
+def test_the_menu_is_made_again_after_the_commit_and_not_before(anonymous, monkeypatch):
+    monkeypatch.setattr(MENU, "_clock", Clock())
     anonymous.get("/api/order/menu")
     with transaction.atomic():
         MenuItem.objects.get(pk=1).delete()
@@ -222,6 +224,7 @@ def test_a_sale_leaves_the_list_of_franchises_as_it_is(anonymous, diner, factory
 
 
 def test_a_warm_menu_needs_no_database(anonymous, monkeypatch):
+    monkeypatch.setattr(MENU, "_clock", Clock())
     anonymous.get("/api/order/menu")
     monkeypatch.setattr("menu.selectors.menu", pytest.fail)
     assert anonymous.get("/api/order/menu").status_code == 200

@@ -1,7 +1,6 @@
 """The service on PostgreSQL: a small pool that is never short, and connections that go away."""
 
 import secrets
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -10,13 +9,13 @@ import psycopg
 import pytest
 
 from tests.e2e import books
-from tests.e2e.test_real_server import eventually, order
+from tests.e2e.steps import ENVIRONMENT, all_at_once, eventually, kill_while_eight_orders_wait, order, settle
 
 pytestmark = pytest.mark.slow
 
 SERVER = "postgres://postgres@127.0.0.1:5432"
-POOL, POOL_TIMEOUT = 4, 1.0
-ENVIRONMENT = {"DB_POOL_MAX": str(POOL), "DB_POOL_TIMEOUT": str(POOL_TIMEOUT)}
+POOL, POOL_TIMEOUT = 4, 2.0
+SMALL_POOL = {"DB_POOL_MAX": str(POOL), "DB_POOL_TIMEOUT": str(POOL_TIMEOUT)}
 
 
 @pytest.fixture
@@ -39,7 +38,7 @@ def query(database_url):
 
 @pytest.fixture
 def service(serve, database_url):
-    return serve(database_url, workers=1, threads=32, env=ENVIRONMENT)
+    return serve(database_url, workers=1, threads=32, env=SMALL_POOL)
 
 
 @pytest.fixture
@@ -79,33 +78,29 @@ def test_while_eight_orders_wait_for_the_factory_everything_else_answers_at_once
 
 
 def test_sixteen_orders_at_once_at_one_store_are_all_paid(service, factory, token, query):
-    together = threading.Barrier(16)
     factory.chaos("none", delay=200)  # so that they settle together, too
-
-    def one_of_many(number):
-        together.wait(20)
-        return order(service, token, 1, 2, 5, key=f"sixteen-{number}" if number % 2 else None)
-
-    with ThreadPoolExecutor(16) as pool:
-        answers = list(pool.map(one_of_many, range(16)))
+    answers = all_at_once(
+        16, lambda number: order(service, token, 1, 2, 5, key=f"key-{number}" if number % 2 else None)
+    )
     assert [answer.status_code for answer in answers] == [200] * 16, [answer.text for answer in answers]
     assert len(books.check(query, factory)) == 16
 
 
-def test_many_orders_at_once_with_one_key_make_one_pizza(service, factory, token):
+def test_fifty_orders_at_once_with_one_key_make_one_pizza(service, factory, token, query):
     factory.chaos("none", delay=200)
-    together = threading.Barrier(16)
-
-    def one_of_many(_):
-        together.wait(20)
-        return order(service, token, 1, key="one-key")
-
-    with ThreadPoolExecutor(16) as pool:
-        answers = list(pool.map(one_of_many, range(16)))
+    answers = all_at_once(50, lambda _: order(service, token, 1, key="one-key"))
     assert {answer.status_code for answer in answers} <= {200, 409}, [answer.text for answer in answers]
     sale = order(service, token, 1, key="one-key").json()
     assert all(answer.json() == sale for answer in answers if answer.status_code == 200)
-    assert factory.books()["attempts"] == 1
+    assert len(books.check(query, factory)) == len(books.orders(query)) == factory.books()["attempts"] == 1
+
+
+def test_orders_that_a_crash_cut_off_are_sold_once_or_not_at_all(serve, database_url, factory, query):
+    service = serve(database_url, env=ENVIRONMENT)
+    kill_while_eight_orders_wait(service, factory, service.log_in("d@jwt.com", "diner"))
+    all_at_once(3, lambda _: settle(service, query))
+    assert len(books.check(query, factory)) == 4
+    assert sorted(factory.books()["ids"].values()) == [1] * 4
 
 
 @contextmanager

@@ -4,22 +4,23 @@ import random
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 
 import pytest
 import requests
 
 from tests.e2e import books
+from tests.e2e.steps import (
+    DEADLINE_SECONDS,
+    ENVIRONMENT,
+    all_at_once,
+    eventually,
+    kill_while_eight_orders_wait,
+    order,
+    settle,
+)
 
 pytestmark = pytest.mark.slow
 
-# Short, so that a lease runs out within a test.
-ENVIRONMENT = {
-    "FACTORY_CONNECT_TIMEOUT": "0.5",
-    "FACTORY_READ_TIMEOUT": "2",
-    "FACTORY_DEADLINE": "2",
-    "ORDER_LEASE": "2.5",
-}
 VEGGIE = 380_000  # satoshi
 
 
@@ -36,31 +37,6 @@ def query(service, tmp_path):
 @pytest.fixture
 def token(service):
     return service.log_in("d@jwt.com", "diner")
-
-
-def order(service, token, *menu_ids, key=None, **more):
-    body = {"franchiseId": 1, "storeId": 1, "items": [{"menuId": menu_id} for menu_id in menu_ids]}
-    headers = {} if key is None else {"Idempotency-Key": key}
-    return service("POST", "/api/order", body, token=token, headers=headers, **more)
-
-
-def eventually(condition, seconds=20):
-    """What the condition returns once that is true; other processes have clocks that can't be faked."""
-    give_up = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < give_up, "it did not happen in time"
-        time.sleep(0.02)
-    return found
-
-
-def settled(service, query):
-    """Has orders settled until none is pending."""
-
-    def none_pending():
-        service.manage("settle_orders")
-        return all(order["status"] != "pending" for order in books.orders(query).values())
-
-    eventually(none_pending)
 
 
 def test_a_day_in_the_life_of_a_diner(service, factory, query):
@@ -85,14 +61,7 @@ def test_a_day_in_the_life_of_a_diner(service, factory, query):
 
 def test_fifty_orders_at_once_with_one_key_make_one_pizza(service, factory, query, token):
     factory.chaos("none", delay=300)
-    together = threading.Barrier(50)
-
-    def one_of_many(_):
-        together.wait(20)
-        return order(service, token, 1, key="one-key")
-
-    with ThreadPoolExecutor(50) as pool:
-        answers = list(pool.map(one_of_many, range(50)))
+    answers = all_at_once(50, lambda _: order(service, token, 1, key="one-key"))
 
     sales = [answer.json() for answer in answers if answer.status_code == 200]
     waiting = [answer for answer in answers if answer.status_code == 409]
@@ -106,30 +75,25 @@ def test_fifty_orders_at_once_with_one_key_make_one_pizza(service, factory, quer
     assert factory.books() == {"made": 1, "attempts": 1, "ids": {str(sold["id"]): 1}}
 
 
-def killed_between_record_and_settle(service, factory, token, *, key):
+def crash_between_record_and_settle(service, factory, token, *, key):
     """kill -9 of the whole service while the factory makes the pizza; then it is started again."""
     factory.chaos("throttle", delay=1000)
-
-    def place():
-        with suppress(requests.ConnectionError):
-            raise AssertionError(f"the service lived to answer {order(service, token, 1, key=key).text}")
-
     with ThreadPoolExecutor(1) as pool:
-        placing = pool.submit(place)
+        placing = pool.submit(order, service, token, 1, key=key)
         eventually(lambda: factory.books()["attempts"] == 1)
         service.kill()
-        placing.result(20)
+    assert isinstance(placing.exception(), requests.ConnectionError)
     eventually(lambda: factory.books()["made"] == 1)
     factory.chaos("none")
     service.start()
 
 
 def test_an_order_that_a_crash_cut_off_is_not_sold(service, factory, query, token):
-    killed_between_record_and_settle(service, factory, token, key=None)
+    crash_between_record_and_settle(service, factory, token, key=None)
 
     [pending] = service("GET", "/api/order", token=token).json()["orders"]
     assert pending["status"] == "pending"
-    settled(service, query)
+    settle(service, query)
 
     [left] = books.orders(query).values()
     assert (left["status"], left["reason"]) == ("failed", "abandoned")
@@ -139,11 +103,11 @@ def test_an_order_that_a_crash_cut_off_is_not_sold(service, factory, query, toke
 
 
 def test_an_order_with_a_key_that_a_crash_cut_off_is_sold_once(service, factory, query, token):
-    killed_between_record_and_settle(service, factory, token, key="a-key")
+    crash_between_record_and_settle(service, factory, token, key="a-key")
 
     answer = order(service, token, 1, key="a-key")
     assert (answer.status_code, answer.headers["Retry-After"]) == (409, "2")
-    settled(service, query)
+    settle(service, query)
 
     [sold] = books.check(query, factory)
     assert sold["total"] == VEGGIE
@@ -153,20 +117,10 @@ def test_an_order_with_a_key_that_a_crash_cut_off_is_sold_once(service, factory,
     assert factory.books()["attempts"] == 2
 
 
-def test_two_who_settle_at_once_after_a_crash_sell_once(service, factory, query, token):
-    factory.chaos("throttle", delay=1500)
-    with ThreadPoolExecutor(8) as pool:
-        for number in range(8):
-            pool.submit(order, service, token, 1, key=f"key-{number}" if number % 2 else None)
-        eventually(lambda: factory.books()["attempts"] == 8)
-        service.kill()
-    factory.forget()
+def test_those_who_settle_at_once_after_a_crash_sell_once(service, factory, query, token):
+    kill_while_eight_orders_wait(service, factory, token)
 
-    def settle(_):
-        settled(service, query)
-
-    with ThreadPoolExecutor(3) as pool:
-        list(pool.map(settle, range(3)))
+    all_at_once(3, lambda _: settle(service, query))
 
     assert len(books.check(query, factory)) == 4
     assert sorted(factory.books()["ids"].values()) == [1] * 4
@@ -203,7 +157,7 @@ def test_after_any_chaos_and_any_crash_the_books_agree(service, factory, query):
         ("fail", {"rate": 0.5}),
         ("throttle", {"rate": 0.5, "delay": 400}),
         ("badjwt", {"rate": 0.5}),
-        ("throttle", {"rate": 0.3, "delay": 2500}),
+        ("throttle", {"rate": 0.3, "delay": 1000 * (DEADLINE_SECONDS + 0.5)}),
         ("fail", {}),
     ]
     kills = 0
@@ -222,7 +176,7 @@ def test_after_any_chaos_and_any_crash_the_books_agree(service, factory, query):
         for done in ordering:
             done.result(30)
     factory.chaos("none")
-    settled(service, query)
+    settle(service, query)
 
     fulfilled = {order["id"]: order for order in books.check(query, factory)}
     sales = [answer.json() for answer in crowd.told if answer.status_code == 200]
