@@ -6,11 +6,13 @@ class FranchisesConfig(AppConfig):
     name = "franchises"
 
     def ready(self) -> None:
-        from franchises import services
+        from franchises import selectors, services
         from franchises.models import Franchise, Store
-        from jwtpizza.accounts.services import on_erase
+        from jwtpizza.accounts.selectors import grant
+        from jwtpizza.accounts.services import user_erased
 
-        on_erase(services.forget)
+        grant(selectors.franchisee_roles)
+        user_erased.connect(services.erase_owner)
         for signal in (post_save, post_delete):
             signal.connect(services.FRANCHISES.on_change, sender=Franchise)
             signal.connect(services.FRANCHISES.on_change, sender=Store)

@@ -8,6 +8,7 @@ from django.db.models import QuerySet
 
 from franchises.models import Franchise, Store
 from jwtpizza.accounts.models import User
+from jwtpizza.accounts.selectors import Role
 from jwtpizza.api.errors import NotFound
 from jwtpizza.fields import as_number
 
@@ -22,6 +23,13 @@ def matching(pattern: str) -> QuerySet[Franchise]:
 def run_by(user_id: int) -> QuerySet[Franchise]:
     """The open franchises that a user runs, oldest first."""
     return Franchise.objects.filter(closed_at=None, admins=user_id).order_by("pk")
+
+
+def franchisee_roles(users: Iterable[User]) -> Iterable[tuple[int, Role]]:
+    """The id of a user and a role, for each open franchise that one of them runs."""
+    links = Franchise.admins.through.objects.filter(user__in=users, franchise__closed_at=None).order_by("pk")
+    for user_id, franchise_id in links.values_list("user_id", "franchise_id"):
+        yield user_id, {"objectId": franchise_id, "role": "franchisee"}
 
 
 def runs(user: User, franchise_id: int) -> bool:
@@ -40,7 +48,9 @@ def franchise(franchise_id: int, *, lock: bool = False) -> Franchise:
 
 def store(*, franchise_id: int, store_id: int) -> Store:
     """The open store of that id in that franchise; raises NotFound."""
-    found = Store.objects.filter(closed_at=None, pk=store_id, franchise_id=franchise_id).first()
+    found = Store.objects.filter(
+        pk=store_id, franchise_id=franchise_id, closed_at=None, franchise__closed_at=None
+    ).first()
     if found is None:
         raise NotFound("There is no such store in that franchise.")
     return found

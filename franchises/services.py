@@ -1,6 +1,6 @@
 """Opening and closing franchises and stores."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
@@ -9,17 +9,17 @@ from franchises import selectors
 from franchises.models import Franchise, Store
 from jwtpizza.accounts import selectors as accounts
 from jwtpizza.accounts.models import User
-from jwtpizza.api.errors import Conflict
+from jwtpizza.api.errors import Conflict, NotFound
 from jwtpizza.api.rendered import Rendered
 
 FRANCHISES = Rendered("franchises")
 
 
-def open_franchise(*, name: str, admin_emails: Iterable[str]) -> tuple[Franchise, list[User]]:
+def open_franchise(*, name: str, admin_emails: Sequence[str]) -> tuple[Franchise, list[User]]:
     """A new franchise and who runs it; raises NotFound for an unknown address, Conflict when the name is in use."""
     try:
         with transaction.atomic():
-            admins = accounts.by_email(admin_emails)
+            admins = _people(admin_emails)
             franchise = Franchise.objects.create(name=name)
             # Not add(), which would forget their order.
             runs = Franchise.admins.through
@@ -27,6 +27,15 @@ def open_franchise(*, name: str, admin_emails: Iterable[str]) -> tuple[Franchise
             return franchise, admins
     except IntegrityError as error:
         raise _name_taken(name) from error
+
+
+def _people(emails: Sequence[str]) -> list[User]:
+    """In the order of their addresses, each once."""
+    found = accounts.by_email(emails)
+    for email in emails:
+        if email not in found:
+            raise NotFound(f"unknown user for franchise admin {email} provided")
+    return list(dict.fromkeys(found[email] for email in emails))
 
 
 def close_franchise(*, franchise_id: int) -> None:
@@ -57,8 +66,8 @@ def close_store(*, franchise_id: int, store_id: int) -> None:
         store.save()
 
 
-def forget(user: User) -> None:
-    """What the deletion of a user means here: they run nothing any more."""
+def erase_owner(*, user: User, **_: object) -> None:
+    """A signal receiver for a deleted user, who runs nothing any more."""
     user.franchises.clear()
 
 

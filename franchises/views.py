@@ -7,6 +7,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from franchises import selectors, services
+from franchises.permissions import RunsIt
 from franchises.serializers import (
     FranchiseIn,
     FranchiseOut,
@@ -18,7 +19,7 @@ from franchises.serializers import (
 from jwtpizza.accounts.authentication import PublicAnyway
 from jwtpizza.accounts.permissions import SIGNED_IN, Admin
 from jwtpizza.api.errors import NotFound
-from jwtpizza.api.pagination import Page, cut
+from jwtpizza.api.pagination import Page, page_of
 from jwtpizza.api.schema import IF_NONE_MATCH, MessageOut, operation
 from jwtpizza.api.serializers import checked, checked_query
 from jwtpizza.api.viewsets import EVERYONE, NO_ID, ApiViewSet
@@ -31,15 +32,6 @@ OWN_POCKET = {
     "admins": [OWNER],
     "stores": [{"id": 1, "name": "SLC", "totalRevenue": 0}],
 }
-
-
-class RunsIt(Admin):
-    """One of the admins of the franchise in the path, or an admin."""
-
-    def has_permission(self, request: Request, view: Any) -> bool:
-        return super().has_permission(request, view) or (
-            request.user.is_authenticated and selectors.runs(request.user, view.kwargs["franchise_id"])
-        )
 
 
 class FranchiseViewSet(ApiViewSet):
@@ -72,15 +64,16 @@ class FranchiseViewSet(ApiViewSet):
     @operation(
         "List a user's franchises",
         at="/api/franchise/3",
+        shown_as="/api/franchise/:userId",
         response=FranchiseOut(many=True),
         answer=[OWN_POCKET],
         errors=[404],
     )
-    def of_user(self, request: Request, user_id: int) -> Response:
-        if user_id == NO_ID:
+    def of_user(self, request: Request, pk: int) -> Response:
+        if pk == NO_ID:
             raise NotFound("There is no such user.")
-        may_know = request.user.is_superuser or request.user.pk == user_id
-        return Response(selectors.owner_rows(selectors.run_by(user_id)) if may_know else [])
+        may_know = request.user.is_superuser or request.user.pk == pk
+        return Response(selectors.owner_rows(selectors.run_by(pk)) if may_know else [])
 
     @operation(
         "Create a new franchise",
@@ -106,8 +99,8 @@ class FranchiseViewSet(ApiViewSet):
         answer={"message": "franchise deleted"},
         errors=[404],
     )
-    def close(self, request: Request, user_id: int) -> Response:
-        services.close_franchise(franchise_id=user_id)
+    def close(self, request: Request, pk: int) -> Response:
+        services.close_franchise(franchise_id=pk)
         return Response({"message": "franchise deleted"})
 
 
@@ -140,6 +133,5 @@ class StoreViewSet(ApiViewSet):
 
 
 def _page(query: dict[str, Any], rows: Any) -> dict[str, Any]:
-    start = query["page"] * query["limit"]
-    franchises, more = cut(selectors.matching(query["name"]), start=start, limit=query["limit"])
+    franchises, more = page_of(selectors.matching(query["name"]), page=query["page"], limit=query["limit"])
     return {"franchises": rows(franchises), "more": more}

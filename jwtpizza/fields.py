@@ -1,5 +1,7 @@
-"""Two kinds of column that every database must treat alike: amounts of money, and keys compared byte by byte."""
+"""What columns hold that every database must treat alike: amounts of money, addresses, keys compared byte by byte."""
 
+import re
+import unicodedata
 from decimal import Decimal
 from typing import Any
 
@@ -9,11 +11,15 @@ from django.core.validators import DecimalValidator, MinValueValidator
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.expressions import Combinable
+from django.utils.functional import cached_property
 
 DECIMALS = 8
 # There will never be more ₿ than this; it also keeps the sum of any order far inside 64 bits.
 MOST_BITCOIN = 21_000_000
 DIGITS = 16
+
+_LABEL = r"[a-z0-9\x80-\U0010ffff](?:[a-z0-9\x80-\U0010ffff-]{0,61}[a-z0-9\x80-\U0010ffff])?"
+ADDRESS = re.compile(rf"[a-z0-9.!#$%&'*+/=?^_`{{|}}~\x80-\U0010ffff-]+@{_LABEL}(?:\.{_LABEL})*", re.IGNORECASE)
 
 BYTEWISE_COLLATION = {"sqlite": "BINARY", "postgresql": "C", "mysql": "utf8mb4_bin"}
 
@@ -26,6 +32,13 @@ def as_number(amount: Decimal) -> int | float:
 def key_of(text: str) -> str:
     """The form of a name or an e-mail address in which two that differ in case alone are equal."""
     return text.casefold()
+
+
+def validate_address(text: str) -> None:
+    """Raises ValidationError unless it is what a browser's e-mail field takes, plus letters of any script."""
+    letters = all(sign.isascii() or unicodedata.category(sign)[0] in "LMN" for sign in text)
+    if not (letters and ADDRESS.fullmatch(text)):
+        raise ValidationError("This is not an e-mail address.")
 
 
 class KeyField(models.CharField):
@@ -52,6 +65,21 @@ class KeyField(models.CharField):
             over = self.until and getattr(model_instance, self.until) is not None
             setattr(model_instance, self.attname, None if over else key_of(getattr(model_instance, self.of)))
         return super().pre_save(model_instance, add)
+
+
+@KeyField.register_lookup
+class Matches(models.Lookup):
+    """`key__matches="piz*a"`: SQL's LIKE, in which * alone is special."""
+
+    lookup_name = "matches"
+
+    def get_prep_lookup(self) -> str:
+        return re.sub(r"[!%_]", r"!\g<0>", str(self.rhs)).replace("*", "%")
+
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, tuple[Any, ...]]:
+        column, column_params = self.process_lhs(compiler, connection)
+        pattern, pattern_params = self.process_rhs(compiler, connection)
+        return f"{column} LIKE {pattern} ESCAPE '!'", (*column_params, *pattern_params)
 
 
 class Keyed(models.Model):
@@ -85,9 +113,11 @@ class BitcoinField(models.BigIntegerField):
     _pyi_private_set_type: Decimal | int | Combinable  # type: ignore[assignment]
     _pyi_private_get_type: Decimal  # type: ignore[assignment]
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.validators = [DecimalValidator(DIGITS, DECIMALS), MinValueValidator(0)]
+    @cached_property
+    def validators(self) -> list[Any]:
+        """Not IntegerField's, which are about the satoshi in the column."""
+        given = self._validators  # type: ignore[attr-defined]
+        return [*given, DecimalValidator(DIGITS, DECIMALS), MinValueValidator(0)]
 
     def to_python(self, value: Any) -> Decimal | None:
         return None if value is None else Decimal(str(value))

@@ -2,13 +2,27 @@
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-env = environ.Env()
 
+
+class Environment(environ.Env):  # type: ignore[misc]
+    """The process's variables; one that can't be read is named in a sentence, without its value (it may be secret)."""
+
+    def get_value(self, var: str, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().get_value(var, *args, **kwargs)
+        except ValueError as error:
+            raise ImproperlyConfigured(f"{var} is not a number, where one is needed.") from error
+
+
+env = Environment()
+
+# Of the service that this one replaces: its clients compare it.
 VERSION = "20240518.154317"
 
 DJANGO_ENV = env.str("DJANGO_ENV", default="development")
@@ -29,7 +43,6 @@ INSTALLED_APPS = [
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
-    "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
     "corsheaders",
     "rest_framework",
@@ -60,7 +73,6 @@ MIDDLEWARE = [
 ]
 
 ROOT_URLCONF = "jwtpizza.urls"
-WSGI_APPLICATION = "jwtpizza.wsgi.application"
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
@@ -75,10 +87,9 @@ TEMPLATES = [
     }
 ]
 
-LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"
+# Sentences are English, as the API is.
 USE_I18N = False
-USE_TZ = True
 STATIC_URL = "/static/"
 WHITENOISE_USE_FINDERS = True
 
@@ -89,10 +100,10 @@ RUN_DIR = Path(env.str("RUN_DIR", default=str(BASE_DIR / ".run")))
 
 DB_POOL_MAX = env.int("DB_POOL_MAX", default=16)
 DB_POOL_TIMEOUT = env.float("DB_POOL_TIMEOUT", default=1.0)
+DRIVERS = ("django.db.backends.sqlite3", "django.db.backends.postgresql", "django.db.backends.mysql")
 DATABASES = {"default": env.db("DATABASE_URL", default=f"sqlite:///{BASE_DIR / 'db.sqlite3'}")}
 DATABASES["default"].setdefault("OPTIONS", {})
-DATABASES["default"]["ATOMIC_REQUESTS"] = False
-match DATABASES["default"]["ENGINE"]:
+match DATABASES["default"].setdefault("ENGINE", ""):
     case "django.db.backends.sqlite3":
         DATABASES["default"]["CONN_MAX_AGE"] = None
         DATABASES["default"]["OPTIONS"] |= {
@@ -123,10 +134,9 @@ AUTH_USER_MODEL = "accounts.User"
 # E003 asks for unique=True on the e-mail itself; ours is unique in its case-folded key (User.email_key).
 SILENCED_SYSTEM_CHECKS = ["auth.E003"]
 PASSWORD_HASHERS = [
-    "jwtpizza.accounts.hashers.Argon2id",
+    "jwtpizza.accounts.passwords.Argon2id",
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
-    "django.contrib.auth.hashers.BCryptSHA256PasswordHasher",
-    "jwtpizza.accounts.hashers.LegacyBcrypt",
+    "jwtpizza.accounts.passwords.LegacyBcrypt",
 ]
 PASSWORD_MIN_LENGTH = env.int("PASSWORD_MIN_LENGTH", default=8 if PRODUCTION else 1)
 AUTH_PASSWORD_VALIDATORS: list[dict[str, object]] = [
@@ -134,6 +144,7 @@ AUTH_PASSWORD_VALIDATORS: list[dict[str, object]] = [
         "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
         "OPTIONS": {"min_length": PASSWORD_MIN_LENGTH},
     },
+    {"NAME": "jwtpizza.accounts.passwords.EndsSessions"},
 ]
 if PRODUCTION:
     AUTH_PASSWORD_VALIDATORS += [
@@ -146,11 +157,9 @@ if PRODUCTION:
     ]
 
 SIMPLE_JWT = {
-    "ALGORITHM": "HS256",
     "ACCESS_TOKEN_LIFETIME": timedelta(
         seconds=env.int("ACCESS_TOKEN_LIFETIME", default=30 * 24 * 60 * 60),
     ),
-    "AUTH_HEADER_TYPES": ("Bearer",),
 }
 
 # --- API -----------------------------------------------------------------------------------------
@@ -164,8 +173,6 @@ REST_FRAMEWORK = {
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "jwtpizza.api.body.AlwaysJson",
     "DEFAULT_SCHEMA_CLASS": "jwtpizza.api.schema.Operation",
     "EXCEPTION_HANDLER": "jwtpizza.api.handler.answer",
-    "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
-    "URL_FORMAT_OVERRIDE": None,
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "JWT Pizza",
@@ -208,6 +215,7 @@ ORDER_LEASE = env.float("ORDER_LEASE", default=30.0)
 # --- telemetry -----------------------------------------------------------------------------------
 
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 LOG_LEVEL = env.str("LOG_LEVEL", default="INFO")
 LOGGING = {
     "version": 1,
@@ -218,10 +226,9 @@ LOGGING = {
     },
     "root": {"handlers": ["stdout"], "level": LOG_LEVEL},
     "loggers": {
-        "django": {"handlers": [], "level": "INFO", "propagate": True},
+        "django": {"handlers": [], "level": "INFO"},
         # The request log has one line for each answer; Django's own warning would be a second one.
         "django.request": {"level": "CRITICAL"},
-        "django.server": {"handlers": [], "propagate": True},
     },
 }
 
@@ -234,20 +241,41 @@ if PRODUCTION:
     SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = True
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
-REFUSED = {
-    f'DJANGO_ENV is "{DJANGO_ENV}": it is development or production.': DJANGO_ENV not in ("development", "production"),
-    "SECRET_KEY is missing or the development one: set it to 50 random characters of your own.": PRODUCTION
-    and (SECRET_KEY == DEVELOPMENT_SECRET or len(SECRET_KEY) < 50),
-    "ALLOWED_HOSTS is missing: name the hosts that the service answers for, separated by commas.": PRODUCTION
-    and not ALLOWED_HOSTS,
-    "FACTORY_URL is missing: set it to the address of the pizza factory.": not FACTORY_URL,
-    "FACTORY_API_KEY is missing or the practice factory's: set it to the key the factory gave you.": PRODUCTION
-    and FACTORY_API_KEY in ("", DEVELOPMENT_API_KEY),
-    "FACTORY_DEADLINE is not longer than FACTORY_CONNECT_TIMEOUT: no call could ever be made.": FACTORY_DEADLINE
-    <= FACTORY_CONNECT_TIMEOUT,
-    "ORDER_LEASE is not longer than FACTORY_DEADLINE: an order would be taken from a request that still waits.": (
-        ORDER_LEASE <= FACTORY_DEADLINE
+REFUSED = (
+    (
+        DJANGO_ENV not in ("development", "production"),
+        f'DJANGO_ENV is "{DJANGO_ENV}": it is development or production.',
     ),
-}
-if problems := [sentence for sentence, wrong in REFUSED.items() if wrong]:
+    (
+        PRODUCTION and (SECRET_KEY == DEVELOPMENT_SECRET or len(SECRET_KEY) < 50),
+        "SECRET_KEY is missing or the development one: set it to 50 random characters of your own.",
+    ),
+    (
+        not ALLOWED_HOSTS,
+        "ALLOWED_HOSTS is missing: name the hosts that the service answers for, separated by commas.",
+    ),
+    (not FACTORY_URL, "FACTORY_URL is missing: set it to the address of the pizza factory."),
+    (
+        FACTORY_URL and not FACTORY_URL.startswith(("http://", "https://")),
+        f'FACTORY_URL is "{FACTORY_URL}": it begins with http:// or https://.',
+    ),
+    (
+        PRODUCTION and FACTORY_API_KEY in ("", DEVELOPMENT_API_KEY),
+        "FACTORY_API_KEY is missing or the practice factory's: set it to the key the factory gave you.",
+    ),
+    (
+        FACTORY_DEADLINE <= FACTORY_CONNECT_TIMEOUT,
+        "FACTORY_DEADLINE is not longer than FACTORY_CONNECT_TIMEOUT: no call could ever be made.",
+    ),
+    (
+        ORDER_LEASE <= FACTORY_DEADLINE,
+        "ORDER_LEASE is not longer than FACTORY_DEADLINE: an order would be taken from a request that still waits.",
+    ),
+    (
+        DATABASES["default"]["ENGINE"] not in DRIVERS,
+        "DATABASE_URL begins with sqlite:///, postgres:// or mysql://.",
+    ),
+    (LOG_LEVEL not in LOG_LEVELS, f'LOG_LEVEL is "{LOG_LEVEL}": it is one of {", ".join(LOG_LEVELS)}.'),
+)
+if problems := [sentence for wrong, sentence in REFUSED if wrong]:
     raise ImproperlyConfigured("\n".join(problems))

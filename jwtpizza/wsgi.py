@@ -26,10 +26,11 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "jwtpizza.settings")
 try:
     _django = get_wsgi_application()
 except ImproperlyConfigured as problem:
+    sys.stderr.write(f"{problem}\n")
     # granian would start its workers again and again: it takes two that fail in turn for no crash loop.
     if server and server.pid:
         os.kill(server.pid, signal.SIGTERM)
-    sys.exit(str(problem))
+    sys.exit(1)
 
 
 def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:

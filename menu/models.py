@@ -21,7 +21,7 @@ class MenuItem(Keyed):
     class Meta:
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["title_key"], name="menu_title_once"),
-            models.CheckConstraint(condition=models.Q(price__gte=0), name="menu_price_not_negative"),
+            models.CheckConstraint(condition=models.Q(price__range=(0, MOST_BITCOIN)), name="menu_price_in_range"),
         ]
 
     def __str__(self) -> str:

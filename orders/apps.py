@@ -5,9 +5,9 @@ class OrdersConfig(AppConfig):
     name = "orders"
 
     def ready(self) -> None:
-        from jwtpizza.accounts.services import on_erase
+        from jwtpizza.accounts.services import user_erased
         from jwtpizza.observability import health
         from orders import selectors, services
 
-        on_erase(services.forget)
+        user_erased.connect(services.erase_diner)
         health.register("factory", selectors.last_decided)

@@ -44,7 +44,7 @@ def lease_end() -> models.Expression:
 class Order(models.Model):
     """An order and its way: pending, then fulfilled with its JWT or failed with its reason, once and for all.
 
-    While it is pending, `lease_owner` works on it until `lease_until`; after that anybody may take it over.
+    While it is pending, somebody works on it until `lease_until`; after that anybody may take it over.
     `total` and prices are ₿. A deleted diner's order has an empty JWT: theirs had the name in it.
     """
 
@@ -58,7 +58,6 @@ class Order(models.Model):
     support_link = models.TextField(default="", blank=True)
     settled_at = models.DateTimeField(null=True)
     lease_until = models.DateTimeField(null=True)
-    lease_owner = models.CharField(max_length=32, default="", blank=True)
     idempotency_key = KeyField(max_length=255, null=True)
     fingerprint = models.CharField(max_length=64, default="", blank=True)
 

@@ -6,6 +6,7 @@ from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from jwtpizza.accounts.models import User
+from jwtpizza.api.body import iso
 from jwtpizza.api.errors import NotFound
 from orders.models import Order, Status
 
@@ -40,6 +41,7 @@ def abandoned() -> QuerySet[Order]:
 
 def last_decided() -> dict[str, Any] | None:
     """How the latest decided order ended, as a hint of how the factory is."""
-    decided = Order.objects.exclude(status=Status.PENDING).order_by("-pk")
-    row = decided.values("status", "reason", "settled_at").first()
-    return row and {"lastOrder": row["status"], "reason": row["reason"], "at": row["settled_at"]}
+    order = Order.objects.exclude(settled_at=None).only("status", "reason", "settled_at").order_by("-pk").first()
+    if order is None or order.settled_at is None:
+        return None
+    return {"lastOrder": order.status, "reason": order.reason, "at": iso(order.settled_at)}

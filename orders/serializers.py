@@ -5,6 +5,7 @@ from typing import Any
 from rest_framework import serializers
 
 from jwtpizza.api.body import iso
+from jwtpizza.api.pagination import MOST_PAGES
 from jwtpizza.api.serializers import Input, Several, WholeNumber
 from jwtpizza.fields import as_number
 from orders.models import Order, OrderItem, Status
@@ -27,7 +28,7 @@ class OrderIn(Input):
 
 
 class HistoryPage(Input):
-    page = WholeNumber(default=1, min_value=1, max_value=2**31)
+    page = WholeNumber(default=1, min_value=1, max_value=MOST_PAGES)
     status = serializers.ChoiceField([name for name in HISTORY if name], required=False)
 
 

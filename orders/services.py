@@ -9,7 +9,6 @@ Whoever dies in between leaves a pending order with a lease; `settle_abandoned` 
 
 import json
 import logging
-import secrets
 from collections.abc import Sequence
 from datetime import timedelta
 from hashlib import sha256
@@ -33,13 +32,44 @@ from orders.models import Order, OrderItem, Reason, Status, lease_end
 
 log = logging.getLogger("orders")
 
+IDEMPOTENCY_WINDOW = timedelta(hours=24)
+
+
+class Wanted(NamedTuple):
+    """What a diner asks for, and the Idempotency-Key that it came with, if any."""
+
+    diner: User
+    franchise_id: int
+    store_id: int
+    menu_ids: tuple[int, ...]
+    key: str | None
+
+    def fingerprint(self) -> str:
+        """The same for two that want the same of the same store."""
+        return sha256(json.dumps([self.franchise_id, self.store_id, self.menu_ids]).encode()).hexdigest()
+
 
 class Sale(NamedTuple):
+    """An order with its items."""
+
     order: Order
     items: list[OrderItem]
 
 
-IDEMPOTENCY_WINDOW = timedelta(hours=24)
+class Outcome(NamedTuple):
+    """What a call to the factory came to: a JWT, or the reason why there is none."""
+
+    jwt: str | None = None
+    reason: str = Reason.NONE
+    support_link: str = ""
+
+    @property
+    def status(self) -> Status:
+        return Status.FAILED if self.jwt is None else Status.FULFILLED
+
+    def columns(self) -> dict[str, Any]:
+        """What it makes of a pending order."""
+        return {"status": self.status, "settled_at": Now(), "lease_until": None, **self._asdict()}
 
 
 def place_order(
@@ -50,50 +80,52 @@ def place_order(
     Raises NotFound for a store or item that isn't there, OrderFailed when the factory made no pizza,
     KeyReused for a key of another order, UnderWay while the first order of this key is being made.
     """
-    fingerprint = sha256(json.dumps([franchise_id, store_id, list(menu_ids)]).encode()).hexdigest()
-    sale = _earlier(diner, idempotency_key, fingerprint)
-    if sale is None:
-        try:
-            sale = _record(diner, franchise_id, store_id, menu_ids, idempotency_key, fingerprint)
-        except IntegrityError:
-            # Somebody was quicker with the same key.
-            sale = _earlier(diner, idempotency_key, fingerprint)
-            if sale is None:
-                raise
-        else:
-            _fulfil(sale)
+    wanted = Wanted(diner, franchise_id, store_id, tuple(menu_ids), idempotency_key)
+    if earlier := _earlier(wanted):
+        return _told(earlier)
+    try:
+        sale = _record(wanted)
+    except IntegrityError:
+        # Somebody was quicker with the same key.
+        if earlier := _earlier(wanted):
+            return _told(earlier)
+        raise
+    _settle(sale.order, _fulfil(sale))
     return _told(sale)
 
 
-def _earlier(diner: User, key: str | None, fingerprint: str) -> Sale | None:
-    """The order of this key, if it is not older than the window; an older one gives its key back."""
-    if key is None:
+def _earlier(wanted: Wanted) -> Sale | None:
+    """What the key was used for before; once its window is over, it is free again."""
+    if wanted.key is None:
         return None
-    order = Order.objects.filter(diner=diner, idempotency_key=key).select_related("store", "diner").first()
+    orders = Order.objects.filter(diner=wanted.diner, idempotency_key=wanted.key)
+    order = orders.select_related("store", "diner").first()
     if order is None:
         return None
     if order.status != Status.PENDING and order.created_at < timezone.now() - IDEMPOTENCY_WINDOW:
         Order.objects.filter(pk=order.pk).update(idempotency_key=None)
         return None
-    if order.fingerprint != fingerprint:
+    if order.fingerprint != wanted.fingerprint():
         raise KeyReused
     return _sale(order)
 
 
-def _record(
-    diner: User, franchise_id: int, store_id: int, menu_ids: Sequence[int], key: str | None, fingerprint: str
-) -> Sale:
+def _sale(order: Order) -> Sale:
+    return Sale(order, list(order.items.order_by("pk")))
+
+
+def _record(wanted: Wanted) -> Sale:
+    """A pending order in the books, at the menu's prices; raises NotFound, and IntegrityError when its key is taken."""
     with transaction.atomic():
-        store = franchises.store(franchise_id=franchise_id, store_id=store_id)
-        pizzas = menu.items(menu_ids)
+        store = franchises.store(franchise_id=wanted.franchise_id, store_id=wanted.store_id)
+        pizzas = menu.items(wanted.menu_ids)
         order = Order.objects.create(
-            diner=diner,
+            diner=wanted.diner,
             store=store,
             total=sum(pizza.price for pizza in pizzas),
             lease_until=lease_end(),
-            lease_owner=secrets.token_hex(16),
-            idempotency_key=key,
-            fingerprint=fingerprint,
+            idempotency_key=wanted.key,
+            fingerprint=wanted.fingerprint(),
         )
         items = [
             OrderItem(order=order, menu_item=pizza, description=pizza.title, price=pizza.price) for pizza in pizzas
@@ -101,22 +133,15 @@ def _record(
         return Sale(order, OrderItem.objects.bulk_create(items))
 
 
-def _sale(order: Order) -> Sale:
-    return Sale(order, list(order.items.order_by("pk")))
-
-
-def _fulfil(sale: Sale) -> None:
-    """Has the pizzas made and settles the order; afterwards it says what the books say."""
-    order, payload = sale.order, _payload(sale)
+def _fulfil(sale: Sale) -> Outcome:
+    """Has the pizzas made; the books know nothing of it yet."""
+    payload = _payload(sale)
     _give_connection_back()
     try:
         pizza = gateway.make_pizza(payload)
     except FactoryError as error:
-        _settle(order, status=Status.FAILED, reason=error.reason, support_link=error.support_link)
-    else:
-        _settle(order, status=Status.FULFILLED, jwt=pizza.jwt, support_link=pizza.support_link)
-    if order.status == Status.PENDING:
-        _settle(order, status=Status.FAILED, reason=Reason.DINER_DELETED)
+        return Outcome(reason=error.reason, support_link=error.support_link)
+    return Outcome(jwt=pizza.jwt, support_link=pizza.support_link)
 
 
 def _payload(sale: Sale) -> dict[str, Any]:
@@ -142,23 +167,23 @@ def _give_connection_back() -> None:
         connection.close()
 
 
-def _settle(order: Order, *, status: Status, **outcome: Any) -> None:
-    """Decides a pending order, and pays the store for a fulfilled one; afterwards `order` is what the books say.
-
-    It may have been decided before; and a deleted diner's is never fulfilled: the name in its JWT is to be nowhere.
-    """
+def _settle(order: Order, outcome: Outcome) -> None:
+    """Decides a pending order, and pays the store for a fulfilled one; afterwards `order` is what the books say."""
     pending = Order.objects.filter(pk=order.pk, status=Status.PENDING)
-    if status == Status.FULFILLED:
+    if outcome.status == Status.FULFILLED:
+        # A deleted diner's name is to be nowhere, so a JWT that has it in it is not kept.
         pending = pending.filter(Exists(User.objects.filter(pk=OuterRef("diner_id"), deleted_at=None)))
     with transaction.atomic():
-        decided = pending.update(status=status, settled_at=Now(), lease_until=None, lease_owner="", **outcome)
-        if decided and status == Status.FULFILLED:
+        decided = pending.update(**outcome.columns())
+        if decided and outcome.status == Status.FULFILLED:
             earned = Value(order.total, output_field=BitcoinField())
             Store.objects.filter(pk=order.store_id).update(revenue=F("revenue") + earned)
-    if not decided:
-        order.refresh_from_db(fields=["status", "reason", "jwt", "support_link"])
-    for name, value in {"status": status, **outcome}.items() if decided else ():
-        setattr(order, name, value)
+    if decided:
+        order.status, (order.jwt, order.reason, order.support_link) = outcome.status, outcome
+        return
+    order.refresh_from_db(fields=["status", "jwt", "reason", "support_link"])
+    if order.status == Status.PENDING:
+        _settle(order, Outcome(reason=Reason.DINER_DELETED))
 
 
 def _told(sale: Sale) -> Sale:
@@ -191,16 +216,13 @@ def settle_abandoned() -> dict[str, int]:
 
 
 def _decide(order: Order) -> None:
-    if order.idempotency_key is None:
-        _settle(order, status=Status.FAILED, reason=Reason.ABANDONED)
-    else:
-        _fulfil(_sale(order))
+    promised = order.idempotency_key is not None
+    _settle(order, _fulfil(_sale(order)) if promised else Outcome(reason=Reason.ABANDONED))
 
 
 def _claim(order: Order) -> bool:
     """Takes the lease over, unless somebody else did, or decided the order meanwhile."""
-    owner = secrets.token_hex(16)
-    return bool(selectors.abandoned().filter(pk=order.pk).update(lease_until=lease_end(), lease_owner=owner))
+    return bool(selectors.abandoned().filter(pk=order.pk).update(lease_until=lease_end()))
 
 
 def fetch_factory_keys() -> None:
@@ -211,10 +233,13 @@ def fetch_factory_keys() -> None:
         log.warning("the factory's keys could not be fetched: %s", error)
 
 
-def forget(user: User) -> None:
-    """What the deletion of a user means here: waiting orders are off, and the pizzas that carry the name are gone."""
-    orders = Order.objects.filter(diner=user)
-    orders.filter(status=Status.PENDING).update(
-        status=Status.FAILED, reason=Reason.DINER_DELETED, settled_at=Now(), lease_until=None, lease_owner=""
-    )
-    orders.filter(status=Status.FULFILLED).update(jwt="")
+def erase_diner(*, user: User, **_: object) -> None:
+    """A signal receiver for a deleted user: waiting orders are off, and the pizzas that carry the name are gone."""
+    Order.objects.filter(diner=user, status=Status.PENDING).update(**Outcome(reason=Reason.DINER_DELETED).columns())
+    _erase_pizzas(user)
+    # Once more for those that were settled beside this transaction; later ones find the diner deleted.
+    transaction.on_commit(lambda: _erase_pizzas(user))
+
+
+def _erase_pizzas(user: User) -> None:
+    Order.objects.filter(diner=user, status=Status.FULFILLED).update(jwt="")

@@ -9,7 +9,7 @@ from rest_framework.response import Response
 from jwtpizza.accounts.authentication import SignedInRequest
 from jwtpizza.accounts.permissions import SIGNED_IN
 from jwtpizza.api.errors import Invalid
-from jwtpizza.api.pagination import cut
+from jwtpizza.api.pagination import page_of
 from jwtpizza.api.schema import operation
 from jwtpizza.api.serializers import checked, checked_query
 from jwtpizza.api.viewsets import ApiViewSet
@@ -48,7 +48,7 @@ class OrderViewSet(ApiViewSet):
     def list(self, request: SignedInRequest) -> Response:
         query = checked_query(HistoryPage, request.query_params)
         orders = selectors.history(diner=request.user, statuses=query.get("status", ""))
-        found, more = cut(orders, start=(query["page"] - 1) * PAGE, limit=PAGE)
+        found, more = page_of(orders, page=query["page"] - 1, limit=PAGE)
         rows = [order_out(order) for order in found]
         return Response({"dinerId": request.user.pk, "orders": rows, "page": query["page"], "more": more})
 

@@ -63,7 +63,7 @@ def test_the_database_refuses_what_there_is_already(demo, what):
 WRONG = {
     "a deleted user with an address": (User, {"deleted_at": NOW, "is_active": False}, "user_deleted_is_erased"),
     "a deleted user who is active": (User, {"deleted_at": NOW, "email_key": None}, "user_deleted_is_erased"),
-    "a negative price": (MenuItem, {"price": -1}, "menu_price_not_negative"),
+    "a negative price": (MenuItem, {"price": -1}, "menu_price_in_range"),
     "a negative price sold at": (OrderItem, {"price": -1}, "order_item_price_not_negative"),
     "a negative revenue": (Store, {"revenue": -1}, "store_revenue_not_negative"),
     "a negative total": (Order, {"total": -1}, "order_total_not_negative"),

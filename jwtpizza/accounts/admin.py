@@ -1,5 +1,8 @@
+from typing import Any
+
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
+from django.http import HttpRequest
 
 from jwtpizza.accounts.models import Session, User
 
@@ -14,9 +17,20 @@ class PeopleAdmin(UserAdmin):
     fieldsets = ((None, {"fields": ("name", "email", "password", "is_superuser", "is_active")}),)
     add_fieldsets = ((None, {"fields": ("name", "email", "password1", "password2", "is_superuser")}),)
 
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """A user is erased through the API, which keeps the orders and the last admin; here one can be disabled."""
+        return False
+
 
 @admin.register(Session)
 class SessionAdmin(admin.ModelAdmin):
+    """To look at and to end; a session begins with a login."""
+
     list_display = ("user", "created_at", "expires_at")
     list_select_related = ("user",)
-    readonly_fields = ("jti", "user", "created_at", "expires_at")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False

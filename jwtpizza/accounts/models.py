@@ -6,7 +6,7 @@ from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, Permis
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, models
 
-from jwtpizza.fields import Keyed, KeyField, key_of
+from jwtpizza.fields import Keyed, KeyField, key_of, validate_address
 
 
 class UserManager(BaseUserManager["User"]):
@@ -36,7 +36,7 @@ class User(Keyed, AbstractBaseUser, PermissionsMixin):
 
     name = models.CharField(max_length=255)
     name_key = KeyField(of="name")
-    email = models.EmailField("e-mail address", max_length=255)
+    email = models.CharField("e-mail address", max_length=255, validators=[validate_address])
     email_key = KeyField(of="email", until="deleted_at", null=True)
     is_active = models.BooleanField(default=True)
     created_at = models.DateTimeField(auto_now_add=True)

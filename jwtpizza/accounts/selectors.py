@@ -1,6 +1,6 @@
 """Reading users."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from django.db.models import QuerySet
@@ -10,6 +10,8 @@ from jwtpizza.api.errors import NotFound
 from jwtpizza.fields import key_of
 
 Role = dict[str, Any]
+Grants = Callable[[Iterable[User]], Iterable[tuple[int, Role]]]
+_grants: list[Grants] = []
 
 
 def user(user_id: int, *, lock: bool = False) -> User:
@@ -21,14 +23,11 @@ def user(user_id: int, *, lock: bool = False) -> User:
     return found
 
 
-def by_email(addresses: Iterable[str]) -> list[User]:
-    """The users of these addresses in their order, each once; raises NotFound and names the first unknown one."""
-    keys = {key_of(address): address for address in addresses}
-    found = {user.email_key: user for user in User.objects.filter(email_key__in=keys)}
-    for key, address in keys.items():
-        if key not in found:
-            raise NotFound(f"unknown user for franchise admin {address} provided")
-    return [found[key] for key in keys]
+def by_email(addresses: Iterable[str]) -> dict[str, User]:
+    """The user of each address that is somebody's, by the address as it was given."""
+    keys = {address: key_of(address) for address in addresses}
+    found = {user.email_key: user for user in User.objects.filter(email_key__in=keys.values())}
+    return {address: found[key] for address, key in keys.items() if key in found}
 
 
 def matching(pattern: str) -> QuerySet[User]:
@@ -36,12 +35,17 @@ def matching(pattern: str) -> QuerySet[User]:
     return User.objects.filter(deleted_at=None, name_key__matches=pattern).order_by("pk")
 
 
+def grant(source: Grants) -> None:
+    """Registers who gives users further roles than diner and admin."""
+    _grants.append(source)
+
+
 def roles(users: Iterable[User]) -> dict[int, list[Role]]:
-    """The roles of each user by id, as they are now; one query for all who are no admins, and none without such."""
+    """The roles of each user by id, as they are now; one query for each source of roles, whatever the number."""
     listed = list(users)
     found: dict[int, list[Role]] = {user.pk: [{"role": "admin" if user.is_superuser else "diner"}] for user in listed}
-    diners = [user.pk for user in listed if not user.is_superuser]
-    run = User.franchises.through.objects.filter(user__in=diners, franchise__closed_at=None)
-    for user_id, franchise_id in run.order_by("pk").values_list("user_id", "franchise_id"):
-        found[user_id].append({"objectId": franchise_id, "role": "franchisee"})
+    diners = [user for user in listed if not user.is_superuser]
+    for source in _grants if diners else ():
+        for user_id, role in source(diners):
+            found[user_id].append(role)
     return found

@@ -7,7 +7,7 @@ from rest_framework.fields import empty
 
 from jwtpizza.accounts.models import User
 from jwtpizza.accounts.selectors import Role
-from jwtpizza.api.pagination import Page
+from jwtpizza.api.pagination import MOST_PAGES, Page
 from jwtpizza.api.serializers import EmailAddress, Input, Text, WholeNumber
 
 MOST_PASSWORD = 1024
@@ -60,7 +60,7 @@ class UserIn(Input):
 class UserPage(Page):
     """Pages count from 1 here, and 0 reads as 1."""
 
-    page = WholeNumber(default=1, max_value=2**31)
+    page = WholeNumber(default=1, max_value=MOST_PAGES)
 
 
 class RoleOut(serializers.Serializer):

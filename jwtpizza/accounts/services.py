@@ -1,6 +1,5 @@
 """Registering, logging in and out, changing and erasing users."""
 
-from collections.abc import Callable
 from datetime import UTC, datetime
 
 from django.contrib.admin.models import LogEntry
@@ -8,6 +7,7 @@ from django.contrib.auth.hashers import make_password
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
+from django.dispatch import Signal
 from django.utils import timezone
 from rest_framework_simplejwt.tokens import AccessToken
 
@@ -15,14 +15,8 @@ from jwtpizza.accounts import selectors
 from jwtpizza.accounts.models import Session, User
 from jwtpizza.api.errors import Conflict, Invalid, NotFound
 
-Eraser = Callable[[User], None]
-_erasers: list[Eraser] = []
-
-
-def on_erase(eraser: Eraser) -> Eraser:
-    """Registers what an app has to do, inside the transaction, when a user is deleted."""
-    _erasers.append(eraser)
-    return eraser
+# Sent with `user`, inside the transaction in which one is deleted, for each app to erase its part.
+user_erased = Signal()
 
 
 def register(*, name: str, email: str, password: str) -> tuple[User, str]:
@@ -111,8 +105,7 @@ def _erase(user: User) -> None:
     user.sessions.all().delete()
     # The admin's history names what was changed by what it was called then.
     LogEntry.objects.filter(content_type__model="user", object_id=user.pk).update(object_repr=str(user))
-    for eraser in _erasers:
-        eraser(user)
+    user_erased.send(User, user=user)
 
 
 def _hashed(password: str, user: User) -> str:

@@ -19,7 +19,7 @@ from jwtpizza.accounts.serializers import (
     UsersOut,
     user_out,
 )
-from jwtpizza.api.pagination import cut
+from jwtpizza.api.pagination import page_of
 from jwtpizza.api.schema import MessageOut, operation
 from jwtpizza.api.serializers import checked, checked_query
 from jwtpizza.api.viewsets import EVERYONE, ApiViewSet
@@ -98,8 +98,8 @@ class UserViewSet(ApiViewSet):
     )
     def list(self, request: Request) -> Response:
         query = checked_query(UserPage, request.query_params)
-        start = max(query["page"] - 1, 0) * query["limit"]
-        users, more = cut(selectors.matching(query["name"]), start=start, limit=query["limit"])
+        page = max(query["page"] - 1, 0)
+        users, more = page_of(selectors.matching(query["name"]), page=page, limit=query["limit"])
         return Response({"users": _outputs(*users), "more": more})
 
     @operation(

@@ -1,17 +1,19 @@
-"""The one place that turns an exception into an answer, for the API's views, for Django and for DRF alike."""
+"""The one place that turns an exception into an answer: of our own, of Django, of DRF, or one that nobody foresaw."""
 
 import logging
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any
 
 from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
 from django.db import InterfaceError, OperationalError
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.views import defaults
 from rest_framework import exceptions
+from rest_framework.renderers import JSONRenderer
 
 from jwtpizza.api.errors import DomainError
 from jwtpizza.observability import context
@@ -34,7 +36,7 @@ class Problem:
             "message": self.message,
             "error": self.title,
             "statusCode": self.status,
-            "requestId": context.current().request_id,
+            "requestId": context.request_id(),
             **self.extra,
         }
 
@@ -83,6 +85,8 @@ def problem_of(error: BaseException) -> Problem:
     for kind, problem in PROBLEMS:
         if isinstance(error, kind):
             return problem
+    if isinstance(error, exceptions.APIException):
+        return Problem(error.status_code, HTTPStatus(error.status_code).phrase, str(error.detail))
     return UNEXPECTED
 
 
@@ -92,12 +96,13 @@ def report(error: BaseException, problem: Problem) -> None:
         log.error("%s: %s", problem.title, type(error).__name__, exc_info=error)
 
 
-def plain(problem: Problem) -> JsonResponse:
+def plain(problem: Problem) -> HttpResponse:
     """The answer itself, whatever a view would render otherwise."""
-    return JsonResponse(problem.body(), status=problem.status, headers=dict(problem.headers))
+    body = JSONRenderer().render(problem.body())
+    return HttpResponse(body, "application/json", problem.status, headers=dict(problem.headers))
 
 
-def answer(error: Exception, _: Mapping[str, Any]) -> JsonResponse:
+def answer(error: Exception, _: Mapping[str, Any]) -> HttpResponse:
     """DRF's exception handler."""
     problem = problem_of(error)
     report(error, problem)

@@ -3,10 +3,10 @@
 import re
 from typing import Any, ClassVar, TypeVar
 
-from django.db.models import Lookup, Model, QuerySet
+from django.db.models import Model, QuerySet
 
 from jwtpizza.api.serializers import Input, Text, WholeNumber
-from jwtpizza.fields import KeyField, key_of
+from jwtpizza.fields import key_of
 
 Row = TypeVar("Row", bound=Model)
 
@@ -38,22 +38,8 @@ class Page(Input):
     name = NamePattern(default="*", allow_blank=True, trim_whitespace=False)
 
 
-def cut(rows: QuerySet[Row], *, start: int, limit: int) -> tuple[list[Row], bool]:
-    """`limit` rows from `start`, and whether there are more."""
+def page_of(rows: QuerySet[Row], *, page: int, limit: int) -> tuple[list[Row], bool]:
+    """The rows of a page, counted from 0, of `limit` rows each, and whether there are more."""
+    start = page * limit
     found = list(rows[start : start + limit + 1])
     return found[:limit], len(found) > limit
-
-
-@KeyField.register_lookup
-class Matches(Lookup):
-    """`key__matches="piz*a"`: SQL's LIKE, in which * alone is special."""
-
-    lookup_name = "matches"
-
-    def get_prep_lookup(self) -> str:
-        return re.sub(r"[!%_]", r"!\g<0>", str(self.rhs)).replace("*", "%")
-
-    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, tuple[Any, ...]]:
-        column, column_params = self.process_lhs(compiler, connection)
-        pattern, pattern_params = self.process_rhs(compiler, connection)
-        return f"{column} LIKE {pattern} ESCAPE '!'", (*column_params, *pattern_params)

@@ -26,9 +26,9 @@ class JsonFormatter(logging.Formatter):
             "type": "exception" if record.exc_info else "app",
             "source": record.name,
             "message": record.getMessage(),
-            "requestId": context.current().request_id,
-            "traceId": context.current().trace_id,
         }
+        if trace := context.current():
+            line |= {"requestId": trace.request_id, "traceId": trace.trace_id}
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
         line |= getattr(record, "data", {})

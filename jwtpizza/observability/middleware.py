@@ -17,13 +17,13 @@ class RequestLog:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         started = time.perf_counter()
-        trace = context.begin(
-            request_id=request.headers.get("X-Request-Id", ""),
-            traceparent=request.headers.get("traceparent", ""),
-        )
-        response = self.get_response(request)
-        response["X-Request-Id"] = trace.request_id
-        self._log(request, response, (time.perf_counter() - started) * 1000)
+        inbound = request.headers
+        with context.request(
+            request_id=inbound.get("X-Request-Id", ""), traceparent=inbound.get("traceparent", "")
+        ) as trace:
+            response = self.get_response(request)
+            response["X-Request-Id"] = trace.request_id
+            self._log(request, response, (time.perf_counter() - started) * 1000)
         return response
 
     def _log(self, request: HttpRequest, response: HttpResponse, milliseconds: float) -> None:

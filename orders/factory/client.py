@@ -81,6 +81,8 @@ class _Connection(HTTPConnection):
             sock = _connected(self.host, self.port or self.default_port, _thread.deadline)
         except TimeoutError as error:
             raise urllib3.exceptions.ConnectTimeoutError(self, "no connection in time") from error
+        except OSError as error:
+            raise urllib3.exceptions.NewConnectionError(self, "no connection") from error
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         # For the TLS handshake.
         sock.settimeout(_thread.deadline.cut(settings.FACTORY_CONNECT_TIMEOUT))
@@ -172,13 +174,10 @@ def _exchange(method: str, path: str, payload: Any, deadline: Deadline) -> tuple
 
 
 def _headers() -> dict[str, str]:
-    trace = context.current()
-    return {
-        "Authorization": f"Bearer {settings.FACTORY_API_KEY}",
-        "Accept-Encoding": "identity",
-        "X-Request-Id": trace.request_id,
-        "traceparent": trace.traceparent(),
-    }
+    headers = {"Authorization": f"Bearer {settings.FACTORY_API_KEY}", "Accept-Encoding": "identity"}
+    if trace := context.current():
+        headers |= {"X-Request-Id": trace.request_id, "traceparent": trace.traceparent()}
+    return headers
 
 
 def _json(response: requests.Response) -> Any:

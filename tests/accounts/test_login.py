@@ -4,8 +4,8 @@ import bcrypt
 import pytest
 from django.contrib.auth.hashers import Argon2PasswordHasher, PBKDF2PasswordHasher
 
-from jwtpizza.accounts.hashers import Argon2id
 from jwtpizza.accounts.models import Session, User
+from jwtpizza.accounts.passwords import Argon2id
 from tests.actors import Actor, logged_in
 
 OWASP = "argon2$argon2id$v=19$m=19456,t=2,p=1$"

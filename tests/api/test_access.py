@@ -57,8 +57,8 @@ ACCESS = {
     "GET /api/franchise": Row("/api/franchise", None, 200, 200, 200, 200, 200, 200),
     "POST /api/franchise": Row("/api/franchise", FRANCHISE, 401, 403, 403, 403, 403, 200),
     # Of anyone else: an empty list.
-    "GET /api/franchise/{user_id}": Row("/api/franchise/3", None, 401, 200, 200, 200, 200, 200),
-    "DELETE /api/franchise/{user_id}": Row("/api/franchise/1", None, 401, 403, 403, 403, 403, 200),
+    "GET /api/franchise/{pk}": Row("/api/franchise/3", None, 401, 200, 200, 200, 200, 200),
+    "DELETE /api/franchise/{pk}": Row("/api/franchise/1", None, 401, 403, 403, 403, 403, 200),
     "POST /api/franchise/{franchise_id}/store": Row("/api/franchise/1/store", STORE, 401, 403, 403, 200, 403, 200),
     "DELETE /api/franchise/{franchise_id}/store/{store_id}": Row(
         "/api/franchise/1/store/1", None, 401, 403, 403, 200, 403, 200

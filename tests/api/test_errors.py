@@ -287,7 +287,7 @@ NO_TOKENS = {
 }
 
 
-def test_what_is_no_token_is_nobody(demo):
+def test_what_is_no_token_is_nobody(admin):
     for what, token in NO_TOKENS.items():
         answer = send("GET", "/api/user/me", token=token)
         assert assert_told(answer, 401)["message"] == "unauthorized", what

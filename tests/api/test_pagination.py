@@ -6,7 +6,7 @@ from django.http import QueryDict
 from jwtpizza.accounts import selectors
 from jwtpizza.accounts.models import User
 from jwtpizza.api.errors import Invalid
-from jwtpizza.api.pagination import MOST_PAGES, Page, cut
+from jwtpizza.api.pagination import MOST_PAGES, Page, page_of
 from jwtpizza.api.serializers import checked_query
 
 
@@ -102,11 +102,11 @@ def test_a_page_says_whether_there_is_more(find, db):
     find("*", ["a", "b", "c"])
     people = User.objects.order_by("pk")
 
-    def page(start, limit):
-        found, more = cut(people, start=start, limit=limit)
+    def names(page, limit):
+        found, more = page_of(people, page=page, limit=limit)
         return [user.name for user in found], more
 
-    assert page(0, 2) == (["a", "b"], True)
-    assert page(2, 2) == (["c"], False)
-    assert page(0, 3) == (["a", "b", "c"], False)
-    assert page(4, 2) == ([], False)
+    assert names(0, 2) == (["a", "b"], True)
+    assert names(1, 2) == (["c"], False)
+    assert names(0, 3) == (["a", "b", "c"], False)
+    assert names(2, 2) == ([], False)

@@ -1,5 +1,6 @@
 """The running service answers as its own description says, whatever it is sent and whoever sends it."""
 
+import re
 import sqlite3
 import unicodedata
 from collections.abc import Iterator
@@ -41,16 +42,16 @@ DINERS = EVERYONES | {
     "GET /api/user/me",
     "GET /api/order",
     "POST /api/order",
-    "GET /api/franchise/{user_id}",
-    "PUT /api/user/{user_id}",
+    "GET /api/franchise/{id}",
+    "PUT /api/user/{id}",
 }
 ADMINS = DINERS | {
     "GET /api/user",
-    "DELETE /api/user/{user_id}",
+    "DELETE /api/user/{id}",
     "PUT /api/order/menu",
     "POST /api/franchise",
-    "DELETE /api/franchise/{user_id}",
-    "POST /api/franchise/{franchise_id}/store",
+    "DELETE /api/franchise/{id}",
+    "POST /api/franchise/{id}/store",
 }
 
 
@@ -128,7 +129,7 @@ def answered(event: Any) -> Iterator[str]:
     if isinstance(event, events.ScenarioFinished):
         for case_id, exchange in event.recorder.interactions.items():
             if exchange.response is not None and exchange.response.status_code == 200:
-                yield event.recorder.cases[case_id].value.operation.label
+                yield re.sub(r"{\w+}", "{id}", event.recorder.cases[case_id].value.operation.label)
 
 
 def play(schema: Any) -> set[str]:

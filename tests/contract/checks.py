@@ -184,7 +184,7 @@ def then(name: str, status: int = 0) -> Check:
     return check
 
 
-def then_get(path: str, expected: Any, *, origin: str = "") -> Check:
+def then_get(path: str, expected: Any) -> Check:
     def check(scene: Scene) -> None:
         request = {"method": "GET", "path": path, "headers": {"Authorization": "Bearer <token>"}}
         assert_like(scene.send(request, who=scene.who).body, expected)

@@ -1,11 +1,13 @@
 """The world in which a case begins: what `given` says, and what its name tells of the requests before it."""
 
 import json
+import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
+from unittest import mock
 from urllib.parse import unquote_to_bytes
 
 import requests
@@ -17,6 +19,7 @@ from franchises.models import Franchise, Store
 from jwtpizza.accounts.models import Session, User
 from jwtpizza.accounts.services import open_session
 from menu.models import MenuItem
+from menu.services import MENU
 from orders.models import Order, OrderItem
 from tests.contract.cases import CASES, Case, content
 from tests.contract.outages import STUBS, database_gone, factory_that, nobody
@@ -217,6 +220,11 @@ def chaos_ended(kind: str, word: str) -> tuple[Step, ...]:
     return chaos(kind, delay=1), the_link(word), follow
 
 
+def an_hour_later(scene: Scene) -> None:
+    """For what is kept rendered; it is good for a second before the database is asked again."""
+    scene.stack.enter_context(mock.patch.object(MENU, "_clock", return_value=time.monotonic() + 3600))
+
+
 def gone(how: str) -> Step:
     def lose(scene: Scene) -> None:
         scene.outage = database_gone(how, scene.directory)
@@ -295,8 +303,8 @@ BEFORE: dict[str, tuple[Step, ...]] = {
     "factory support ends badjwt": (chaos("badjwt"), the_link("fixcodebad")),
     "order right after (fast)": chaos_ended("throttle", "fixcode"),
     # A menu is cold until somebody has asked for it.
-    "database down: menu": ("menu",),
-    "database down: menu with token": ("menu",),
+    "database down: menu": ("menu", an_hour_later),
+    "database down: menu with token": ("menu", an_hour_later),
     "database dropped: menu": (gone("dropped"),),
     "database at max_connections: menu": (gone("taken"),),
 }

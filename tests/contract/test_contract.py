@@ -2,7 +2,8 @@ import pytest
 
 from tests.contract.cases import CASES, Case
 from tests.contract.checks import ALWAYS, CHECKS, compare, statuses
-from tests.contract.scene import Scene
+from tests.contract.expected import AT_FAULT, OTHER_IDS
+from tests.contract.scene import BEFORE, GIVEN, Scene
 
 
 @pytest.mark.parametrize("case", [pytest.param(case, id=name) for name, case in CASES.items()])
@@ -28,5 +29,7 @@ def test_each_has_a_body_to_compare_or_a_check():
     ]
 
 
-def test_each_check_is_some_cases():
+def test_nothing_is_expected_of_a_case_that_is_not_there():
     assert set(CHECKS) <= {case["answer"].get("why") for case in CASES.values()}
+    assert set(GIVEN) == {case["given"] for case in CASES.values() if "given" in case}
+    assert set(BEFORE) | set(AT_FAULT) | OTHER_IDS <= set(CASES)

@@ -12,7 +12,8 @@ TRACEPARENT = f"00-{TRACE}-b7ad6b7169203331-01"
 
 
 def begin(request_id="", traceparent=""):
-    return context.begin(request_id=request_id, traceparent=traceparent)
+    with context.request(request_id=request_id, traceparent=traceparent) as trace:
+        return trace
 
 
 @pytest.mark.parametrize("request_id", ["x", "4f1c:7/a.b_c+d=e@f-g", "x" * 128])
@@ -57,7 +58,12 @@ def test_a_malformed_trace_is_replaced_by_a_new_one(traceparent):
 
 
 def test_the_request_in_hand_is_this_threads_own():
-    begin("mine")
-    with ThreadPoolExecutor(1) as elsewhere:
-        assert elsewhere.submit(context.current).result() == context.NO_REQUEST
-    assert context.current().request_id == "mine"
+    with context.request(request_id="mine", traceparent=""), ThreadPoolExecutor(1) as elsewhere:
+        assert elsewhere.submit(context.current).result() is None
+        assert context.current().request_id == "mine"
+
+
+def test_after_a_request_there_is_none_in_hand():
+    with context.request(request_id="mine", traceparent=""):
+        pass
+    assert (context.current(), context.request_id()) == (None, "")

@@ -23,8 +23,9 @@ def line(message="hello", *args, level=logging.INFO, data=None, exc_info=None):
 
 
 def test_a_line_says_when_what_and_for_which_request():
-    trace = context.begin(request_id="r1", traceparent="")
-    assert line("hello %s", "world", level=logging.WARNING) == {
+    with context.request(request_id="r1", traceparent="") as trace:
+        told = line("hello %s", "world", level=logging.WARNING)
+    assert told == {
         "ts": "2025-12-03T12:00:00.000+00:00",
         "level": "warning",
         "type": "app",

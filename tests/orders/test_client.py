@@ -1,5 +1,6 @@
 """One request to the factory, on real sockets: every way in which a factory can fail it."""
 
+import errno
 import gzip
 import json
 import socket
@@ -124,6 +125,16 @@ def test_a_factory_that_does_not_listen_is_unreachable(settings):
 
 def test_a_factory_whose_host_nobody_knows_is_unreachable(settings):
     settings.FACTORY_URL = "http://no.such.host.invalid"
+    with pytest.raises(Unreachable):
+        order()
+
+
+def test_a_connection_that_is_reset_while_it_is_made_is_unreachable(settings, monkeypatch):
+    def connect(*_):
+        raise ConnectionResetError(errno.ECONNRESET, "Connection reset by peer")
+
+    monkeypatch.setattr(socket, "create_connection", connect)
+    settings.FACTORY_URL = "http://127.0.0.1"
     with pytest.raises(Unreachable):
         order()
 
