@@ -42,7 +42,7 @@ prepare() {
   if [[ $same = yes ]]; then return; fi
   say "Installing $*"
   for file in "$@"; do rm -f ".venv/$file"; done
-  python -m pip install --quiet --disable-pip-version-check "${@/#/--requirement=}"
+  python -m pip install --quiet --quiet --disable-pip-version-check "${@/#/--requirement=}"
   cp "$@" .venv/
 }
 

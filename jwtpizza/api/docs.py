@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Iterator
-from functools import cache
 from typing import Any
 
 from jwtpizza.api.schema import description
@@ -14,8 +13,8 @@ def _colon(match: re.Match[str]) -> str:
     return ":" + first + "".join(word.capitalize() for word in rest)
 
 
-def _curl(method: str, example: dict[str, Any], *, signed_in: bool) -> str:
-    parts = ["curl"] + ([f"-X {method}"] if method != "GET" else []) + [f"'localhost:3000{example['at']}'"]
+def _curl(origin: str, method: str, example: dict[str, Any], *, signed_in: bool) -> str:
+    parts = ["curl"] + ([f"-X {method}"] if method != "GET" else []) + [f"'{origin}{example['at']}'"]
     if example["body"] is not None:
         parts.append(f"-d '{json.dumps(example['body'])}' -H 'Content-Type: application/json'")
     if signed_in:
@@ -23,7 +22,7 @@ def _curl(method: str, example: dict[str, Any], *, signed_in: bool) -> str:
     return " ".join(parts)
 
 
-def _row(path: str, method: str, operation: dict[str, Any]) -> dict[str, Any]:
+def _row(origin: str, path: str, method: str, operation: dict[str, Any]) -> dict[str, Any]:
     security = operation.get("security", [])
     needs_token = bool(security) and {} not in security
     example = operation["x-example"]
@@ -33,19 +32,18 @@ def _row(path: str, method: str, operation: dict[str, Any]) -> dict[str, Any]:
         "path": (example["shown_as"] or re.sub(r"\{(\w+)\}", _colon, path)) + question_mark + query,
         "requiresAuth": needs_token,
         "description": operation["summary"],
-        "example": _curl(method, example, signed_in=needs_token),
+        "example": _curl(origin, method, example, signed_in=needs_token),
         "response": example["answer"],
     }
 
 
-def _rows() -> Iterator[dict[str, Any]]:
+def _rows(origin: str) -> Iterator[dict[str, Any]]:
     for path, operations in description()["paths"].items():
         for method, operation in operations.items():
             if path.startswith("/api/"):
-                yield _row(path, method.upper(), operation)
+                yield _row(origin, path, method.upper(), operation)
 
 
-@cache
-def endpoints() -> list[dict[str, Any]]:
-    """What can be called, with a curl line to try it and the answer to it; made once."""
-    return list(_rows())
+def endpoints(origin: str) -> list[dict[str, Any]]:
+    """What can be called, with a curl line to try it at `origin` (http://localhost:3000) and the answer to it."""
+    return list(_rows(origin))

@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Callable, Iterable
 from functools import cache
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.openapi import AutoSchema
@@ -37,6 +37,12 @@ class ErrorOut(MessageOut):
     )
 
 
+ERROR = {
+    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorOut"}}},
+    "description": "",
+}
+
+
 class Operation(AutoSchema):
     """Adds to each operation who may call it, and the errors that follow from that and from its having a body.
 
@@ -44,7 +50,7 @@ class Operation(AutoSchema):
     """
 
     def is_excluded(self) -> bool:
-        """What is served at two paths is described at that of its example."""
+        """A view with two paths is described only at the path of its example."""
         template = re.sub(r"\{\w+\}", "[^/]+", self.path)
         return not re.fullmatch(template, self.get_extensions()["x-example"]["at"].partition("?")[0])
 
@@ -67,15 +73,11 @@ class Operation(AutoSchema):
         schema = super()._map_basic_serializer(serializer, *args, **kwargs)  # type: ignore[no-untyped-call]
         return schema | getattr(serializer, "described", {})
 
-    def _get_request_body(self, *args: Any, **kwargs: Any) -> Any:
-        body = super()._get_request_body(*args, **kwargs)  # type: ignore[no-untyped-call]
-        return body and body | {"required": True}
-
     def _is_list_view(self, serializer: Any = None) -> bool:
         return isinstance(serializer, serializers.ListSerializer)
 
     def _get_examples(self, serializer: Any, *args: Any, **kwargs: Any) -> Any:
-        # Ours are whole answers; what it takes for a list's, it would put into a list once more.
+        # drf-spectacular would wrap the example of a list in a second list.
         return super()._get_examples(getattr(serializer, "child", serializer), *args, **kwargs)  # type: ignore[no-untyped-call]
 
     def get_auth(self) -> list[dict[str, Any]]:
@@ -96,12 +98,15 @@ class Operation(AutoSchema):
             yield from (400, 413, 415)
         yield from (500, 503)
 
-    def _get_response_bodies(self, direction: Literal["request", "response"] = "response") -> dict[str, Any]:
-        bodies: dict[str, Any] = super()._get_response_bodies(direction)
-        for status in self._usual_errors():
-            error = self._get_response_for_code(ErrorOut, str(status))  # type: ignore[no-untyped-call]
-            bodies.setdefault(str(status), error)
-        return dict(sorted(bodies.items()))
+    def get_operation(self, *args: Any, **kwargs: Any) -> dict[str, Any] | None:
+        operation: dict[str, Any] | None = super().get_operation(*args, **kwargs)
+        if operation is None:
+            return None
+        if "requestBody" in operation:
+            operation["requestBody"]["required"] = True
+        usual = dict.fromkeys(map(str, self._usual_errors()), ERROR)
+        operation["responses"] = dict(sorted((usual | operation["responses"]).items()))
+        return operation
 
 
 def operation(
@@ -142,5 +147,6 @@ def description() -> dict[str, Any]:
     schema: dict[str, Any] = SchemaGenerator().get_schema(request=None, public=True)
     for path, operations in schema["paths"].items():
         schema["paths"][path] = {method: operations[method] for method in METHODS if method in operations}
+    # Numbers as JSON has them: drf-spectacular leaves limits as Decimal.
     plain: dict[str, Any] = json.loads(json.dumps(schema, default=float))
     return plain

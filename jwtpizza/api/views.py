@@ -47,7 +47,7 @@ class DocsOut(serializers.Serializer):
     config = serializers.DictField(child=serializers.CharField())
 
 
-def config() -> dict[str, str]:
+def where_things_are() -> dict[str, str]:
     """Where the factory and the database are; nothing in production, where it would tell an attacker where to knock."""
     if settings.PRODUCTION:
         return {}
@@ -71,7 +71,8 @@ class AboutViewSet(ApiViewSet):
         answer={"version": settings.VERSION, "endpoints": [], "config": {}},
     )
     def docs(self, request: Request) -> Response:
-        return Response({"version": settings.VERSION, "endpoints": docs.endpoints(), "config": config()})
+        endpoints = docs.endpoints(request.build_absolute_uri("/").removesuffix("/"))
+        return Response({"version": settings.VERSION, "endpoints": endpoints, "config": where_things_are()})
 
     @operation(
         "Describe the API as OpenAPI 3.1",

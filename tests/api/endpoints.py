@@ -24,10 +24,10 @@ def _found(resolver: Any, before: str = "/") -> Iterator[str]:
         if isinstance(entry, URLResolver):
             yield from _found(entry, path)
         else:
-            readable = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", path)
+            readable = re.sub("<[^>]+>", "{id}", path)
             yield from (f"{method} {readable}" for method in _methods(entry.callback))
 
 
 def endpoints() -> list[str]:
-    """Each as "PUT /api/user/{user_id}"."""
+    """Each as "PUT /api/user/{id}"."""
     return list(_found(get_resolver()))

@@ -47,22 +47,20 @@ ACCESS = {
     # There is no user by the name of "me"; only an admin may know that.
     "PUT /api/user/me": Row("/api/user/me", NAME, 401, 403, 403, 403, 403, 404),
     "DELETE /api/user/me": Row("/api/user/me", None, 401, 403, 403, 403, 403, 404),
-    "PUT /api/user/{user_id}": Row("/api/user/2", NAME, 401, 200, 403, 403, 403, 200),
-    "DELETE /api/user/{user_id}": Row("/api/user/2", None, 401, 403, 403, 403, 403, 200),
+    "PUT /api/user/{id}": Row("/api/user/2", NAME, 401, 200, 403, 403, 403, 200),
+    "DELETE /api/user/{id}": Row("/api/user/2", None, 401, 403, 403, 403, 403, 200),
     "GET /api/order/menu": Row("/api/order/menu", None, 200, 200, 200, 200, 200, 200),
     "PUT /api/order/menu": Row("/api/order/menu", PIZZA, 401, 403, 403, 403, 403, 200),
     "GET /api/order": Row("/api/order", None, 401, 200, 200, 200, 200, 200),
     "POST /api/order": Row("/api/order", ORDER, 401, 200, 200, 200, 200, 200),
-    "GET /api/order/{order_id}": Row("/api/order/1", None, 401, 200, 404, 404, 404, 200),
+    "GET /api/order/{id}": Row("/api/order/1", None, 401, 200, 404, 404, 404, 200),
     "GET /api/franchise": Row("/api/franchise", None, 200, 200, 200, 200, 200, 200),
     "POST /api/franchise": Row("/api/franchise", FRANCHISE, 401, 403, 403, 403, 403, 200),
     # Of anyone else: an empty list.
-    "GET /api/franchise/{pk}": Row("/api/franchise/3", None, 401, 200, 200, 200, 200, 200),
-    "DELETE /api/franchise/{pk}": Row("/api/franchise/1", None, 401, 403, 403, 403, 403, 200),
-    "POST /api/franchise/{franchise_id}/store": Row("/api/franchise/1/store", STORE, 401, 403, 403, 200, 403, 200),
-    "DELETE /api/franchise/{franchise_id}/store/{store_id}": Row(
-        "/api/franchise/1/store/1", None, 401, 403, 403, 200, 403, 200
-    ),
+    "GET /api/franchise/{id}": Row("/api/franchise/3", None, 401, 200, 200, 200, 200, 200),
+    "DELETE /api/franchise/{id}": Row("/api/franchise/1", None, 401, 403, 403, 403, 403, 200),
+    "POST /api/franchise/{id}/store": Row("/api/franchise/1/store", STORE, 401, 403, 403, 200, 403, 200),
+    "DELETE /api/franchise/{id}/store/{id}": Row("/api/franchise/1/store/1", None, 401, 403, 403, 200, 403, 200),
 }
 CALLERS = Row._fields[2:]
 EMAIL = {"diner": "d@jwt.com", "franchisee": "f@jwt.com", "admin": "a@jwt.com"}

@@ -10,7 +10,7 @@ from drf_spectacular.validation import validate_schema
 from jwtpizza.api import docs
 from jwtpizza.api.schema import description
 
-ROWS = docs.endpoints()
+ROWS = docs.endpoints("http://localhost:3000")
 OPERATIONS = [
     pytest.param(operation, id=f"{method.upper()} {path}")
     for path, operations in description()["paths"].items()
@@ -37,7 +37,7 @@ def parsed(curl):
                 name, _, value = header.partition(": ")
                 sent["headers"][name] = value
             case [url, *words]:
-                sent["path"] = url.removeprefix("localhost:3000")
+                sent["path"] = url.removeprefix("http://localhost:3000")
     return sent
 
 

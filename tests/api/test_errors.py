@@ -137,7 +137,7 @@ def test_a_slash_at_the_end_changes_nothing(endpoint, demo):
 
 @pytest.mark.parametrize("template", PATHS)
 def test_another_method_is_refused_before_anybody_is_asked_who_they_are(template, demo):
-    """/api/user/me has those of /api/user/{user_id} too, for a user by the name of "me" whom nobody may know."""
+    """/api/user/me has those of /api/user/{id} too, for a user by the name of "me" whom nobody may know."""
     methods = {endpoint.split()[0] for endpoint in ACCESS if endpoint.split()[1] == template}
     for method in {"POST", "DELETE", "PATCH", "TRACE", "BREW"} - methods:
         answer = send(method, PATHS[template], b"{", **TEXT)

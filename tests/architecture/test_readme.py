@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 PROJECT = Path(__file__).parents[2]
-BY_SCRIPTS = {"PORT", "FACTORY_PORT"}
+BY_SCRIPTS = {"PORT", "FACTORY_PORT", "SANDBOX_DIR", "WEB_CONCURRENCY"}
 IN_WORDS = {"a public one", "this machine", "`db.sqlite3` here", "none", "`.run` here"}
 
 

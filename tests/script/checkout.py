@@ -8,6 +8,7 @@ import sysconfig
 import time
 import venv
 from pathlib import Path
+from threading import Timer
 
 from tests.ports import free_port
 
@@ -86,19 +87,26 @@ class Server:
         return self
 
     def __exit__(self, *_):
-        """Whatever is left of it is killed."""
-        for number in self.checkout.processes():
-            os.kill(number, signal.SIGKILL)
+        self.kill()
         with self.process:
             pass
 
+    def kill(self):
+        """Ends whatever is left of it."""
+        for number in self.checkout.processes():
+            os.kill(number, signal.SIGKILL)
+
     def up(self):
         """Itself, once it says how to stop it; `seconds` is how long that took."""
+        patience = Timer(60, self.kill)
+        patience.start()
         for line in self.process.stdout:
             self.said += line
             if "Ctrl-C" in line:
+                patience.cancel()
                 self.seconds = time.monotonic() - self.begun
                 return self
+        patience.cancel()
         raise AssertionError(self.said)
 
     def stop(self, number=signal.SIGINT):
