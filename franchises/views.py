@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from django.http import HttpResponseBase
+from django.http import HttpResponse
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -52,7 +52,7 @@ class FranchiseViewSet(ApiViewSet):
         headers=[IF_NONE_MATCH],
         without_body=[304],
     )
-    def list(self, request: Request) -> HttpResponseBase:
+    def list(self, request: Request) -> HttpResponse:
         query = checked_query(Page, request.query_params)
         if request.user.is_superuser:
             return Response(_page(query, selectors.owner_rows))

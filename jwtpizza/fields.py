@@ -21,7 +21,8 @@ DIGITS = 16
 _LABEL = r"[a-z0-9\x80-\U0010ffff](?:[a-z0-9\x80-\U0010ffff-]{0,61}[a-z0-9\x80-\U0010ffff])?"
 ADDRESS = re.compile(rf"[a-z0-9.!#$%&'*+/=?^_`{{|}}~\x80-\U0010ffff-]+@{_LABEL}(?:\.{_LABEL})*", re.IGNORECASE)
 
-BYTEWISE_COLLATION = {"sqlite": "BINARY", "postgresql": "C", "mysql": "utf8mb4_bin"}
+# MariaDB's, which takes no space at the end for padding.
+BYTEWISE_COLLATION = {"sqlite": "BINARY", "postgresql": "C", "mysql": "utf8mb4_nopad_bin"}
 
 
 def as_number(amount: Decimal) -> int | float:

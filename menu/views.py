@@ -1,6 +1,6 @@
 """/api/order/menu."""
 
-from django.http import HttpResponseBase
+from django.http import HttpResponse
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -32,7 +32,7 @@ class MenuViewSet(ApiViewSet):
         headers=[IF_NONE_MATCH],
         without_body=[304],
     )
-    def list(self, request: Request) -> HttpResponseBase:
+    def list(self, request: Request) -> HttpResponse:
         return services.MENU.answer(request, selectors.menu)
 
     @operation(

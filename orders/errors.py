@@ -31,6 +31,20 @@ class UnderWay(Conflict):
         )
 
 
+class Undecided(DomainError):
+    """The order is in the books, and what became of it could not be written down."""
+
+    status = 503
+    title = "Order undecided"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "We can't tell yet what became of your order. Please look at your orders in a minute, "
+            "or send it again with the same Idempotency-Key.",
+            headers={"Retry-After": "30"},
+        )
+
+
 class KeyReused(DomainError):
     """An Idempotency-Key came with another order than its first."""
 

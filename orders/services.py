@@ -9,13 +9,13 @@ Whoever dies in between leaves a pending order with a lease; `settle_abandoned` 
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from hashlib import sha256
 from typing import Any, NamedTuple
 
-from django.db import IntegrityError, connection, transaction
-from django.db.models import Exists, F, OuterRef, Value
+from django.db import IntegrityError, InterfaceError, OperationalError, connection, transaction
+from django.db.models import Exists, F, OuterRef, QuerySet, Value
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -25,7 +25,7 @@ from jwtpizza.accounts.models import User
 from jwtpizza.fields import BitcoinField, as_number
 from menu import selectors as menu
 from orders import selectors
-from orders.errors import KeyReused, UnderWay, order_failed
+from orders.errors import KeyReused, Undecided, UnderWay, order_failed
 from orders.factory import gateway
 from orders.factory.errors import FactoryError
 from orders.models import Order, OrderItem, Reason, Status, lease_end
@@ -33,6 +33,7 @@ from orders.models import Order, OrderItem, Reason, Status, lease_end
 log = logging.getLogger("orders")
 
 IDEMPOTENCY_WINDOW = timedelta(hours=24)
+SETTLE_AGAIN = 2
 
 
 class Wanted(NamedTuple):
@@ -78,11 +79,12 @@ def place_order(
     """A fulfilled order with its JWT and its items, made now or, under the same key in the last 24 hours, before.
 
     Raises NotFound for a store or item that isn't there, OrderFailed when the factory made no pizza,
-    KeyReused for a key of another order, UnderWay while the first order of this key is being made.
+    KeyReused for a key of another order, UnderWay while the first order of this key is being made, Undecided when
+    the order is in the books and what became of it is not.
     """
     wanted = Wanted(diner, franchise_id, store_id, tuple(menu_ids), idempotency_key)
     if earlier := _earlier(wanted):
-        return _told(earlier)
+        return _told(_resumed(earlier))
     try:
         sale = _record(wanted)
     except IntegrityError:
@@ -90,8 +92,19 @@ def place_order(
         if earlier := _earlier(wanted):
             return _told(earlier)
         raise
-    _settle(sale.order, _fulfil(sale))
+    try:
+        _settle(sale.order, _fulfil(sale))
+    except Exception as error:
+        # The order is in the books: whatever a caller would be told of this error by itself may turn out untrue.
+        raise Undecided from error
     return _told(sale)
+
+
+def _resumed(sale: Sale) -> Sale:
+    """An order that a crash left behind is decided by whoever asks for it once its lease has run out."""
+    if sale.order.status == Status.PENDING and _claim(sale.order):
+        _decide(sale)
+    return sale
 
 
 def _earlier(wanted: Wanted) -> Sale | None:
@@ -102,7 +115,7 @@ def _earlier(wanted: Wanted) -> Sale | None:
     order = orders.select_related("store", "diner").first()
     if order is None:
         return None
-    if order.status != Status.PENDING and order.created_at < timezone.now() - IDEMPOTENCY_WINDOW:
+    if order.status != Status.PENDING and _out_of_window(order):
         Order.objects.filter(pk=order.pk).update(idempotency_key=None)
         return None
     if order.fingerprint != wanted.fingerprint():
@@ -173,17 +186,33 @@ def _settle(order: Order, outcome: Outcome) -> None:
     if outcome.status == Status.FULFILLED:
         # A deleted diner's name is to be nowhere, so a JWT that has it in it is not kept.
         pending = pending.filter(Exists(User.objects.filter(pk=OuterRef("diner_id"), deleted_at=None)))
-    with transaction.atomic():
-        decided = pending.update(**outcome.columns())
-        if decided and outcome.status == Status.FULFILLED:
-            earned = Value(order.total, output_field=BitcoinField())
-            Store.objects.filter(pk=order.store_id).update(revenue=F("revenue") + earned)
+    decided = _persistently(lambda: _book(order, pending, outcome))
     if decided:
         order.status, (order.jwt, order.reason, order.support_link) = outcome.status, outcome
         return
     order.refresh_from_db(fields=["status", "jwt", "reason", "support_link"])
     if order.status == Status.PENDING:
         _settle(order, Outcome(reason=Reason.DINER_DELETED))
+
+
+def _book(order: Order, pending: QuerySet[Order], outcome: Outcome) -> bool:
+    with transaction.atomic():
+        decided = pending.update(**outcome.columns())
+        if decided and outcome.status == Status.FULFILLED:
+            earned = Value(order.total, output_field=BitcoinField())
+            Store.objects.filter(pk=order.store_id).update(revenue=F("revenue") + earned)
+    return bool(decided)
+
+
+def _persistently(book: Callable[[], bool]) -> bool:
+    """A few times, each with a new connection: a pizza was made, and somebody waits for it. Raises django.db.Error."""
+    for _ in range(SETTLE_AGAIN):
+        try:
+            return book()
+        except (OperationalError, InterfaceError):
+            log.warning("an order could not be settled; once more", exc_info=True)
+            connection.close_if_unusable_or_obsolete()
+    return book()
 
 
 def _told(sale: Sale) -> Sale:
@@ -199,15 +228,15 @@ def _told(sale: Sale) -> Sale:
 def settle_abandoned() -> dict[str, int]:
     """Decides each pending order whose lease ran out; how many were taken over, by what became of them.
 
-    The diner who sent an Idempotency-Key was promised the outcome: the same order is posted again (the factory only
-    signs, so a second time is harmless). Any other is failed: its diner was told nothing, or that it failed. One that
-    can't be decided is logged, and holds up no other.
+    The diner who sent an Idempotency-Key in the last 24 hours was promised the outcome: the same order is posted again
+    (the factory only signs, so a second time is harmless). Any other is failed: its diner was told nothing that speaks
+    against it. One that can't be decided is logged, and holds up no other.
     """
     outcomes = dict.fromkeys((Status.FULFILLED.value, Status.FAILED.value), 0)
     for order in selectors.abandoned().select_related("store", "diner"):
         if _claim(order):
             try:
-                _decide(order)
+                _decide(_sale(order))
             except Exception:
                 log.exception("order %s could not be decided", order.pk)
             else:
@@ -215,9 +244,14 @@ def settle_abandoned() -> dict[str, int]:
     return outcomes
 
 
-def _decide(order: Order) -> None:
-    promised = order.idempotency_key is not None
-    _settle(order, _fulfil(_sale(order)) if promised else Outcome(reason=Reason.ABANDONED))
+def _decide(sale: Sale) -> None:
+    order = sale.order
+    promised = order.idempotency_key is not None and not _out_of_window(order)
+    _settle(order, _fulfil(sale) if promised else Outcome(reason=Reason.ABANDONED))
+
+
+def _out_of_window(order: Order) -> bool:
+    return order.created_at < timezone.now() - IDEMPOTENCY_WINDOW
 
 
 def _claim(order: Order) -> bool:

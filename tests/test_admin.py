@@ -105,3 +105,35 @@ def test_the_history_forgets_the_address_of_a_deleted_user(desk, admin, diner):
     assert b"d@jwt.com" in desk.get("/admin/").content
     admin.delete(f"/api/user/{pk}")
     assert b"d@jwt.com" not in desk.get("/admin/").content
+
+
+def test_the_last_admin_can_not_lock_everybody_out(desk):
+    answer = desk.post("/admin/accounts/user/1/change/", {"name": "x", "email": "a@jwt.com", "is_superuser": "on"})
+    assert answer.status_code == 200
+    assert "last admin" in answer.content.decode()
+    assert User.objects.get(pk=1).is_active
+
+
+def test_what_is_left_of_a_deleted_user_is_nobody_to_work_on(desk, admin, diner):
+    pk = diner.user["id"]
+    admin.delete(f"/api/user/{pk}")
+    form = {"name": "x", "email": "x@jwt.com", "is_active": "on"}
+    assert desk.post(f"/admin/accounts/user/{pk}/change/", form).status_code == 302
+    assert User.objects.get(pk=pk).name == ""
+
+
+def test_a_password_changed_in_the_admin_ends_the_sessions(desk, diner):
+    form = {"password1": "anders-2026", "password2": "anders-2026", "usable_password": "true"}
+    desk.post(f"/admin/accounts/user/{diner.user['id']}/password/", form)
+    assert diner.get("/api/user/me").status_code == 401
+
+
+def test_a_store_of_a_franchise_that_was_closed_in_the_admin_sells_nothing(desk, diner, factory):
+    form = {"name": "pizzaPocket", "admins": "3", "closed_at_0": "2026-01-01", "closed_at_1": "12:00:00"}
+    assert desk.post("/admin/franchises/franchise/1/change/", form).status_code == 302
+    assert diner.order(1).status_code == 404
+
+
+def test_a_price_nobody_could_pay_is_refused(desk):
+    form = {"title": "Gold", "description": "x", "image": "x.png", "price": "21000001"}
+    assert desk.post("/admin/menu/menuitem/add/", form).status_code == 200

@@ -2,6 +2,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
+from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from jwtpizza.accounts.models import Session, User
@@ -16,6 +17,10 @@ class PeopleAdmin(UserAdmin):
     filter_horizontal = ()
     fieldsets = ((None, {"fields": ("name", "email", "password", "is_superuser", "is_active")}),)
     add_fieldsets = ((None, {"fields": ("name", "email", "password1", "password2", "is_superuser")}),)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
+        """What is left of a deleted user is nobody to work on."""
+        return super().get_queryset(request).filter(deleted_at=None)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """A user is erased through the API, which keeps the orders and the last admin; here one can be disabled."""

@@ -2,6 +2,7 @@
 
 from typing import Any, ClassVar
 
+from django.contrib.auth.hashers import make_password, verify_password
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, models
@@ -58,6 +59,28 @@ class User(Keyed, AbstractBaseUser, PermissionsMixin):
 
     def __str__(self) -> str:
         return self.email or f"deleted user {self.pk}"
+
+    def check_password(self, raw_password: str | None) -> bool:
+        """Whether it is the password; an older kind of hash is upgraded, unless the password was changed meanwhile."""
+        verified = self.password
+        correct, outdated = verify_password(raw_password, verified)
+        if correct and outdated:
+            self.password = make_password(raw_password)
+            User.objects.filter(pk=self.pk, password=verified).update(password=self.password)
+        return correct
+
+    def clean(self) -> None:
+        """Raises ValidationError when it would leave no admin."""
+        super().clean()
+        admins = User.objects.filter(is_superuser=True, is_active=True)
+        admin = self.is_superuser and self.is_active
+        if not admin and [user.pk for user in admins] == [self.pk]:
+            raise ValidationError("This is the last admin, who has to stay one.")
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        super().save(*args, **kwargs)
+        if not self.is_active:
+            self.sessions.all().delete()
 
     @property
     def is_staff(self) -> bool:

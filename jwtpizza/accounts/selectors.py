@@ -14,13 +14,21 @@ Grants = Callable[[Iterable[User]], Iterable[tuple[int, Role]]]
 _grants: list[Grants] = []
 
 
-def user(user_id: int, *, lock: bool = False) -> User:
-    """The user of that id, locked for the transaction in hand if asked; raises NotFound, for a deleted one too."""
-    users = User.objects.select_for_update() if lock else User.objects.all()
-    found: User | None = users.filter(pk=user_id, deleted_at=None).first()
+def user(user_id: int) -> User:
+    """The user of that id; raises NotFound, for a deleted one too."""
+    found = User.objects.filter(pk=user_id, deleted_at=None).first()
     if found is None:
         raise NotFound("There is no such user.")
     return found
+
+
+def locked(*user_ids: int) -> list[User]:
+    """The users of these ids, locked for the transaction in hand (in one order for all); raises NotFound."""
+    rows = User.objects.select_for_update().filter(pk__in=user_ids, deleted_at=None).order_by("pk")
+    found = {user.pk: user for user in rows}
+    if not found.keys() >= set(user_ids):
+        raise NotFound("There is no such user.")
+    return [found[user_id] for user_id in user_ids]
 
 
 def by_email(addresses: Iterable[str]) -> dict[str, User]:

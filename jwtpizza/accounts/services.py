@@ -13,7 +13,7 @@ from rest_framework_simplejwt.tokens import AccessToken
 
 from jwtpizza.accounts import selectors
 from jwtpizza.accounts.models import Session, User
-from jwtpizza.api.errors import Conflict, Invalid, NotFound
+from jwtpizza.api.errors import Conflict, Invalid, NotFound, Unauthorized
 
 # Sent with `user`, inside the transaction in which one is deleted, for each app to erase its part.
 user_erased = Signal()
@@ -38,9 +38,14 @@ def log_in(*, email: str, password: str) -> tuple[User, str]:
     except User.DoesNotExist:
         User().set_password(password)
         raise _unknown_user() from None
-    if not user.check_password(password) or not user.is_active:
+    if not user.check_password(password):
         raise _unknown_user()
-    return user, open_session(user)
+    with transaction.atomic():
+        # Checking took a while: the password may be another by now, or the user disabled.
+        still = User.objects.select_for_update().filter(pk=user.pk, password=user.password, is_active=True)
+        if still.first() is None:
+            raise _unknown_user()
+        return user, open_session(user)
 
 
 def open_session(user: User) -> str:
@@ -56,18 +61,22 @@ def log_out(session: Session) -> None:
     Session.objects.filter(pk=session.pk).delete()
 
 
-def update(*, caller: User, user_id: int, name: str = "", email: str = "", password: str = "") -> tuple[User, str]:
+def update(
+    *, caller: User, session: Session, user_id: int, name: str = "", email: str = "", password: str = ""
+) -> tuple[User, str]:
     """Changes what is not empty; the user, and a fresh token of the caller's.
 
-    A new password ends each session that the user had. Raises NotFound, Conflict when the address is taken,
-    Invalid when there is nothing to change or the password is too weak.
+    A new password ends each session that the user had. Raises NotFound, Conflict when the address is taken, Invalid
+    when there is nothing to change or the password is too weak, Unauthorized when the caller's session ended meanwhile.
     """
     if not (name or email or password):
         raise Invalid("There is nothing to change.", fields={"body": ["Give a name, an email or a password."]})
     hashed = _hashed(password, selectors.user(user_id)) if password else ""
     try:
         with transaction.atomic():
-            user = selectors.user(user_id, lock=True)
+            user = selectors.locked(caller.pk, user_id)[-1]
+            if not Session.objects.filter(pk=session.pk).exists():
+                raise Unauthorized
             _change(user, name=name, email=email, hashed=hashed)
             return user, open_session(caller)
     except IntegrityError as error:
@@ -90,7 +99,7 @@ def delete(*, user_id: int) -> None:
     with transaction.atomic():
         admins = User.objects.select_for_update().filter(is_superuser=True, is_active=True).order_by("pk")
         last_admin = [admin.pk for admin in admins] == [user_id]
-        user = selectors.user(user_id, lock=True)
+        (user,) = selectors.locked(user_id)
         if last_admin:
             raise Conflict("The last admin can't be deleted.")
         _erase(user)
@@ -102,7 +111,6 @@ def _erase(user: User) -> None:
     user.deleted_at = timezone.now()
     user.set_unusable_password()
     user.save()
-    user.sessions.all().delete()
     # The admin's history names what was changed by what it was called then.
     LogEntry.objects.filter(content_type__model="user", object_id=user.pk).update(object_repr=str(user))
     user_erased.send(User, user=user)

@@ -113,7 +113,7 @@ class UserViewSet(ApiViewSet):
     )
     def update(self, request: SignedInRequest, user_id: int) -> Response:
         changes = checked(UserIn, request.data)
-        return _signed_in(*services.update(caller=request.user, user_id=user_id, **changes))
+        return _signed_in(*services.update(caller=request.user, session=request.auth, user_id=user_id, **changes))
 
     @operation(
         "Delete user", at="/api/user/2", response=MessageOut, answer={"message": "user deleted"}, errors=[404, 409]

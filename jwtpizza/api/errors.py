@@ -29,6 +29,14 @@ class Invalid(DomainError):
         super().__init__(message, fields=fields)
 
 
+class Unauthorized(DomainError):
+    status = 401
+    title = "Unauthorized"
+
+    def __init__(self) -> None:
+        super().__init__("unauthorized", headers={"WWW-Authenticate": "Bearer"})
+
+
 class NotFound(DomainError):
     status = 404
     title = "Not found"

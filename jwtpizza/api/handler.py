@@ -10,7 +10,7 @@ from typing import Any
 from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
 from django.db import InterfaceError, OperationalError
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, UnreadablePostError
 from django.views import defaults
 from rest_framework import exceptions
 from rest_framework.renderers import JSONRenderer
@@ -50,7 +50,7 @@ UNEXPECTED = Problem(500, "Internal error", "Something went wrong on our side. P
 DATABASE_GONE = Problem(
     503,
     "Service unavailable",
-    "We can't reach our books right now. Nothing was changed or charged; please try again in a few seconds.",
+    "We can't reach our books right now. Nothing was ordered or changed; please try again in a few seconds.",
     headers={"Retry-After": "5"},
 )
 UNREADABLE = Problem(
@@ -67,7 +67,7 @@ PROBLEMS: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], Pro
     (exceptions.ParseError, UNREADABLE),
     (exceptions.UnsupportedMediaType, NOT_JSON),
     (RequestDataTooBig, BODY_TOO_LARGE),
-    (SuspiciousOperation, BAD_REQUEST),
+    ((SuspiciousOperation, UnreadablePostError), BAD_REQUEST),
     (DjangoPermissionDenied, FORBIDDEN),
     ((OperationalError, InterfaceError), DATABASE_GONE),
 )

@@ -22,5 +22,7 @@ class ApiRules:
         if not request.path_info.startswith(NOT_API):
             if int(request.META.get("CONTENT_LENGTH") or 0) > settings.BODY_LIMIT:
                 return plain(BODY_TOO_LARGE)
+            # All of it, before anything takes a connection of the pool: a client may send it as slowly as it likes.
+            _ = request.body
             request.path_info = LAST_SLASH.sub("", request.path_info)
         return self.get_response(request)

@@ -6,15 +6,16 @@ import time
 from collections.abc import Callable, Hashable
 from functools import cache
 from hashlib import blake2s
-from threading import Lock
 from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.db import DatabaseError, transaction
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
-from django.utils.cache import get_conditional_response
+from django.http import HttpRequest, HttpResponse, HttpResponseNotModified
+from django.utils.http import parse_etags
 from rest_framework.renderers import JSONRenderer
 
+# One thread makes bytes anew from the first on, the others serve the old ones, and nobody does from the second on.
+REFRESH_SECONDS = 0.5
 FRESH_SECONDS = 1.0
 MOST_KEPT = 256
 SLOTS = ("menu", "franchises")
@@ -38,6 +39,7 @@ class Kept(NamedTuple):
     etag: str
     generation: int
     made: float
+    refreshing: bool = False
 
 
 class Rendered:
@@ -51,7 +53,6 @@ class Rendered:
         self._slot = SLOTS.index(slot)
         self._clock = clock
         self._kept: dict[Hashable, Kept] = {}
-        self._refreshing = Lock()
 
     def on_change(self, **_: object) -> None:
         """A signal receiver: makes all bytes stale, once the transaction in hand is committed."""
@@ -61,27 +62,30 @@ class Rendered:
         # Any other number will do, and a random one needs no lock between processes.
         _generations()[self._slot] = int.from_bytes(os.urandom(8))
 
-    def answer(self, request: HttpRequest, make: Callable[[], Any], *, variant: Hashable = None) -> HttpResponseBase:
+    def answer(self, request: HttpRequest, make: Callable[[], Any], *, variant: Hashable = None) -> HttpResponse:
         """200 with the bytes of what `make` returns, or 304 if the caller has them; raises what `make` raises."""
         kept = self._current(variant, make)
-        response = HttpResponse(kept.body, content_type="application/json")
+        had = parse_etags(request.headers.get("If-None-Match", ""))
+        same = "*" in had or kept.etag in (etag.removeprefix("W/") for etag in had)
+        response = HttpResponseNotModified() if same else HttpResponse(kept.body, content_type="application/json")
         response.headers["ETag"] = kept.etag
         response.headers["Cache-Control"] = "no-cache"
-        return get_conditional_response(request, etag=kept.etag, response=response) or response
+        return response
 
     def _current(self, variant: Hashable, make: Callable[[], Any]) -> Kept:
         generation = _generations()[self._slot]
         kept = self._kept.get(variant)
         if kept is None or kept.generation != generation:
             return self._make(variant, make, generation)
-        if self._clock() - kept.made < FRESH_SECONDS or not self._refreshing.acquire(blocking=False):
+        age = self._clock() - kept.made
+        if age < REFRESH_SECONDS or (age < FRESH_SECONDS and kept.refreshing):
             return kept
+        self._kept[variant] = kept._replace(refreshing=True)
         try:
             return self._make(variant, make, generation)
         except DatabaseError:
+            self._kept[variant] = kept._replace(made=self._clock())
             return kept
-        finally:
-            self._refreshing.release()
 
     def _make(self, variant: Hashable, make: Callable[[], Any], generation: int) -> Kept:
         made = self._clock()

@@ -9,7 +9,7 @@ from django.db import OperationalError, transaction
 from django.test import RequestFactory
 
 from franchises.models import Store
-from jwtpizza.api.rendered import FRESH_SECONDS, MOST_KEPT, SLOTS, Rendered
+from jwtpizza.api.rendered import FRESH_SECONDS, MOST_KEPT, REFRESH_SECONDS, SLOTS, Rendered
 from menu.models import MenuItem
 from menu.services import MENU
 
@@ -81,6 +81,12 @@ def test_who_has_other_bytes_gets_these(menu, books):
     assert menu.answer(GET("/", headers={"If-None-Match": '"other"'}), books).status_code == 200
 
 
+@pytest.mark.parametrize("header", ["*", "W/{}", '"other", {}'])
+def test_who_has_them_may_say_so_in_each_way_of_http(menu, books, header):
+    header = header.format(menu.answer(GET("/"), books)["ETag"])
+    assert menu.answer(GET("/", headers={"If-None-Match": header}), books).status_code == 304
+
+
 def test_other_bytes_have_another_etag(menu, books, clock):
     before = menu.answer(GET("/"), books)["ETag"]
     books.says = ["Pepperoni"]
@@ -92,10 +98,10 @@ def test_a_cache_on_the_way_has_to_ask_each_time(menu, books):
     assert menu.answer(GET("/"), books)["Cache-Control"] == "no-cache"
 
 
-def test_another_machines_change_is_seen_after_a_second(menu, books, clock):
+def test_another_machines_change_is_seen_within_a_second(menu, books, clock):
     menu.answer(GET("/"), books)
     books.says = ["Pepperoni"]
-    clock.now += FRESH_SECONDS - 0.01
+    clock.now += REFRESH_SECONDS - 0.01
     assert json.loads(menu.answer(GET("/"), books).content) == ["Veggie"]
     clock.now += 0.01
     assert json.loads(menu.answer(GET("/"), books).content) == ["Pepperoni"]
@@ -148,7 +154,17 @@ def test_a_list_is_made_again_when_the_database_is_back(menu, books, clock):
     clock.now += 3600
     menu.answer(GET("/"), books)
     books.gone, books.says = False, ["Pepperoni"]
+    clock.now += REFRESH_SECONDS
     assert json.loads(menu.answer(GET("/"), books).content) == ["Pepperoni"]
+
+
+def test_a_database_that_is_gone_is_not_asked_by_each_request(menu, books, clock):
+    menu.answer(GET("/"), books)
+    books.gone = True
+    clock.now += 3600
+    for _ in range(10):
+        menu.answer(GET("/"), books)
+    assert books.made == 2
 
 
 def test_a_cold_list_without_a_database_is_an_error(menu, books):
@@ -167,7 +183,7 @@ def test_a_list_known_to_be_old_is_not_served_without_a_database(menu, books):
 
 def test_one_request_makes_an_aging_list_again_and_the_others_do_not_wait(menu, books, clock):
     menu.answer(GET("/"), books)
-    clock.now += FRESH_SECONDS
+    clock.now += REFRESH_SECONDS
 
     def slowly():
         assert json.loads(menu.answer(GET("/"), books).content) == ["Veggie"]  # somebody else, meanwhile
@@ -175,6 +191,31 @@ def test_one_request_makes_an_aging_list_again_and_the_others_do_not_wait(menu, 
 
     assert json.loads(menu.answer(GET("/"), slowly).content) == ["Pepperoni"]
     assert books.made == 1
+
+
+def test_after_a_second_nobody_has_old_bytes_however_slowly_they_are_made_again(menu, books, clock):
+    menu.answer(GET("/"), books)
+    books.says = ["Pepperoni"]
+    clock.now += REFRESH_SECONDS
+
+    def slowly():
+        clock.now += FRESH_SECONDS - REFRESH_SECONDS
+        assert json.loads(menu.answer(GET("/"), books).content) == ["Pepperoni"]  # somebody else, meanwhile
+        return ["Pepperoni"]
+
+    menu.answer(GET("/"), slowly)
+
+
+def test_nobody_is_served_what_is_older_than_a_second_while_another_makes_it_again(menu, books, clock):
+    menu.answer(GET("/"), books)
+    clock.now += FRESH_SECONDS
+
+    def slowly():
+        books.says = ["Crusty"]
+        assert json.loads(menu.answer(GET("/"), books).content) == ["Crusty"]  # somebody else, meanwhile
+        return ["Pepperoni"]
+
+    menu.answer(GET("/"), slowly)
 
 
 def test_each_variant_is_kept_by_itself(menu):

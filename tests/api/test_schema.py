@@ -26,7 +26,7 @@ CONFIG = {
             "checks": {"allow_header_conformance": {"enabled": False}, "unsupported_method": {"enabled": False}},
         },
         {
-            # DELETE closes the franchise of that id, and GET lists those of the user of that id: it is there afterwards.
+            # DELETE closes the franchise of that id, GET lists those of the user of that id, who is there afterwards.
             "include-path-regex": r"^/api/franchise/\{\w+\}$",
             "checks": {"use_after_free": {"enabled": False}},
         },

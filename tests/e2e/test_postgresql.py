@@ -142,10 +142,7 @@ def test_connections_that_were_cut_are_replaced(service, token, query):
     with ThreadPoolExecutor(2 * POOL) as pool:  # until the pool is full of connections
         list(pool.map(me, range(40)))
     others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-    [(before,)] = query(f"SELECT count(*) {others}")
-    assert before > 1
-    cut = query(f"SELECT pg_terminate_backend(pid) {others}")
-    assert len(cut) == before
+    assert len(query(f"SELECT pg_terminate_backend(pid) {others}")) > 1
     statuses = [me() for _ in range(20)]
     assert statuses.count(503) <= 1
     assert set(statuses) <= {200, 503}

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 from django.core.management import call_command
-from django.db import connection
+from django.db import OperationalError, connection
 from django.db.models import F
 from django.utils import timezone
 
@@ -264,7 +264,8 @@ def test_nobody_else_sees_anything_of_it(diner, franchisee, who, gateway):
 def test_what_nobody_foresaw_is_no_sale_and_is_decided_later(diner, gateway):
     gateway.outcome = ZeroDivisionError()
     answer = diner.order(1)
-    assert (answer.status_code, answer.json()["error"]) == (500, "Internal error")
+    assert (answer.status_code, answer.json()["error"]) == (503, "Order undecided")
+    assert "nothing was charged" not in answer.json()["message"]
     assert the_order().status == Status.PENDING
     age_lease(the_order().pk)
     gateway.outcome = None
@@ -414,11 +415,46 @@ def test_a_key_is_free_again_after_a_day(diner, gateway, failure):
     assert (len(gateway.asked), Order.objects.count()) == (2, 2)
 
 
-def test_an_order_that_is_under_way_keeps_its_key_however_old(crashed, diner, gateway):
+def test_an_order_left_behind_for_more_than_a_day_is_failed_not_made(crashed, diner, gateway):
     crashed(1, key="a-key")
     Order.objects.update(created_at=F("created_at") - timedelta(days=2))
-    assert diner.order(1, **KEY).status_code == 409
+    assert diner.order(1, **KEY).status_code == 500
+    assert (the_order().reason, gateway.asked) == (Reason.ABANDONED, [])
+
+
+def test_nor_is_it_made_by_who_settles_what_was_left_behind(crashed, gateway):
+    crashed(1, key="a-key")
+    Order.objects.update(created_at=F("created_at") - timedelta(days=2))
+    assert services.settle_abandoned() == {"fulfilled": 0, "failed": 1}
     assert gateway.asked == []
+
+
+def booking_fails(monkeypatch, times):
+    """The database is gone as often when an order is to be settled."""
+    real, failures = services._book, [OperationalError("gone")] * times
+
+    def book(*args):
+        if failures:
+            raise failures.pop()
+        return real(*args)
+
+    monkeypatch.setattr(services, "_book", book)
+
+
+def test_a_pizza_that_was_made_is_booked_at_the_second_try(diner, gateway, monkeypatch):
+    booking_fails(monkeypatch, times=2)
+    assert diner.order(1).status_code == 200
+    assert (the_order().status, revenue(), len(gateway.asked)) == (Status.FULFILLED, Decimal("0.0038"), 1)
+
+
+def test_who_can_not_be_told_what_became_of_an_order_is_told_that(diner, gateway, monkeypatch):
+    booking_fails(monkeypatch, times=3)
+    answer = diner.order(1, **KEY)
+    assert (answer.status_code, answer.json()["error"]) == (503, "Order undecided")
+    assert answer["Retry-After"] == "30"
+    age_lease(the_order().pk)
+    assert diner.order(1, **KEY).status_code == 200
+    assert (Order.objects.count(), revenue()) == (1, Decimal("0.0038"))
 
 
 def test_a_key_belongs_to_its_user(diner, franchisee, gateway):
@@ -495,10 +531,17 @@ def test_an_order_with_a_key_that_the_factory_fails_is_a_failure(crashed, diner,
     assert diner.order(1, **KEY).status_code == 504
 
 
-def test_until_it_is_decided_its_diner_is_told_that_it_is_under_way(crashed, diner, gateway):
+def test_while_its_lease_runs_its_diner_is_told_that_it_is_under_way(crashed, diner, gateway):
     crashed(1, key="a-key")
+    Order.objects.update(lease_until=timezone.now() + timedelta(seconds=30))
     assert diner.order(1, **KEY).status_code == 409
     assert [order["status"] for order in diner.get("/api/order").json()["orders"]] == ["pending"]
+
+
+def test_after_that_whoever_asks_with_its_key_has_it_made(crashed, diner, gateway):
+    crashed(1, key="a-key")
+    assert diner.order(1, **KEY).status_code == 200
+    assert (len(gateway.asked), the_order().status) == (1, Status.FULFILLED)
 
 
 def test_who_takes_an_order_over_has_the_lease(crashed, gateway):
