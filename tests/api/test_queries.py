@@ -105,8 +105,8 @@ def fill(rows):
     Store.objects.bulk_create(Store(franchise=each, name="store") for each in opened)
     runs = Franchise.admins.through
     runs.objects.bulk_create(runs(franchise=each, user=franchisee) for each in opened)
-    made = {"total": 1, "status": Status.FULFILLED, "jwt": "x", "settled_at": timezone.now()}
-    Order.objects.bulk_create(Order(diner=diner, store=Store.objects.first(), **made) for _ in range(rows))
+    made = {"store_id": 1, "total": 1, "status": Status.FULFILLED, "jwt": "x", "settled_at": timezone.now()}
+    Order.objects.bulk_create(Order(diner=diner, **made) for _ in range(rows))
     items = product(Order.objects.all(), MenuItem.objects.all()[:2])
     OrderItem.objects.bulk_create(OrderItem(order=order, menu_item=item, price=1) for order, item in items)
     MENU._renew()

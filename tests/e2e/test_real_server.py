@@ -149,28 +149,36 @@ class Crowd:
                 self.told.append(answer)
 
 
+WEATHERS = (
+    ("none", {}),
+    ("fail", {"rate": 0.5}),
+    ("throttle", {"rate": 0.5, "delay": 400}),
+    ("badjwt", {"rate": 0.5}),
+    ("throttle", {"rate": 0.3, "delay": 1000 * (DEADLINE_SECONDS + 0.5)}),
+    ("fail", {}),
+)
+
+
+def storm(service, factory):
+    """All weathers, twice, with kills of the whole service in between while the crowd orders; how many kills."""
+    dice, kills = random.Random(6), 0
+    for kind, how in WEATHERS * 2:
+        factory.chaos(kind, **how)
+        time.sleep(dice.uniform(0.3, 1))  # the crowd orders meanwhile
+        if dice.random() < 0.5:
+            kills += 1
+            service.kill()
+            service.start()
+    return kills
+
+
 def test_after_any_chaos_and_any_crash_the_books_agree(service, factory, query):
     tokens = [service.log_in(*who) for who in (("d@jwt.com", "diner"), ("f@jwt.com", "franchisee"))]
-    crowd, dice = Crowd(service, tokens), random.Random(6)
-    weathers = [
-        ("none", {}),
-        ("fail", {"rate": 0.5}),
-        ("throttle", {"rate": 0.5, "delay": 400}),
-        ("badjwt", {"rate": 0.5}),
-        ("throttle", {"rate": 0.3, "delay": 1000 * (DEADLINE_SECONDS + 0.5)}),
-        ("fail", {}),
-    ]
-    kills = 0
+    crowd = Crowd(service, tokens)
     with ThreadPoolExecutor(8) as pool:
         ordering = [pool.submit(crowd.order_on, number) for number in range(8)]
         try:
-            for kind, how in weathers * 2:
-                factory.chaos(kind, **how)
-                time.sleep(dice.uniform(0.3, 1))  # the crowd orders meanwhile
-                if dice.random() < 0.5:
-                    kills += 1
-                    service.kill()
-                    service.start()
+            kills = storm(service, factory)
         finally:
             crowd.over.set()
         for done in ordering:
@@ -189,9 +197,6 @@ def test_after_any_chaos_and_any_crash_the_books_agree(service, factory, query):
     assert statuses.count(200) > 20
     failed = [placed for placed in books.orders(query).values() if placed["status"] == "failed"]
     told_failed = len(statuses) - len(sales)
-    print(
-        f"{kills} kills, told {len(sales)} sold and {told_failed} failed; {len(fulfilled)} sold, {len(failed)} failed"
-    )
     # Whoever was not answered was cut off by a kill: one for each of the crowd at most.
     assert 0 <= len(fulfilled) - len(sales) <= 8 * kills
     assert told_failed <= len(failed) <= told_failed + 8 * kills
