@@ -41,9 +41,8 @@ CONFIG = {
         },
     ],
 }
-# What is done for whom. Not here: /api/schema, which schemathesis leaves out as its own source, and what needs ids
-# that belong together (oneself, one's own order, a store of its franchise), which chance seldom finds: test_docs.py
-# has those.
+# What is done for whom. Not here: /api/schema, which schemathesis leaves out as its own source, and what needs ids that
+# belong together (oneself, one's own order, a store of its franchise): chance seldom finds them, test_docs.py has them.
 EVERYONES = {
     "GET /",
     "GET /api/docs",
