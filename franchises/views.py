@@ -49,8 +49,8 @@ class FranchiseViewSet(ApiViewSet):
         query=Page,
         response=FranchisesOut,
         answer={"franchises": [POCKET], "more": False},
-        headers=[IF_NONE_MATCH],
-        without_body=[304],
+        parameters=[IF_NONE_MATCH],
+        others={304: None},
     )
     def list(self, request: Request) -> HttpResponse:
         query = checked_query(Page, request.query_params)

@@ -1,8 +1,10 @@
 """All settings, all of them from the environment; README.md lists the names with their meaning."""
 
+from collections.abc import Callable
 from datetime import timedelta
+from math import inf, isfinite
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
@@ -10,14 +12,32 @@ from django.core.exceptions import ImproperlyConfigured
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 
+def _number(text: str) -> float:
+    number = float(text)
+    if not isfinite(number):
+        raise ValueError
+    return number
+
+
+def _yes(text: str) -> bool:
+    return {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}[
+        text.strip().lower()
+    ]
+
+
 class Environment(environ.Env):  # type: ignore[misc]
     """The process's variables; one that can't be read is named in a sentence, without its value (it may be secret)."""
 
-    def get_value(self, var: str, *args: Any, **kwargs: Any) -> Any:
+    # django-environ reads "500ms" as 500, and "ture" as false.
+    STRICT: ClassVar = {float: _number, bool: _yes}
+
+    def get_value(self, var: str, cast: Any = None, **kwargs: Any) -> Any:
         try:
-            return super().get_value(var, *args, **kwargs)
+            return super().get_value(var, cast=self.STRICT.get(cast, cast), **kwargs)
         except ValueError as error:
             raise ImproperlyConfigured(f"{var} is not a number, where one is needed.") from error
+        except KeyError as error:
+            raise ImproperlyConfigured(f"{var} is neither true nor false.") from error
 
 
 env = Environment()
@@ -210,6 +230,27 @@ FACTORY_API_KEY = env.str("FACTORY_API_KEY", default=DEVELOPMENT_API_KEY)
 FACTORY_CONNECT_TIMEOUT = env.float("FACTORY_CONNECT_TIMEOUT", default=1.2)
 FACTORY_READ_TIMEOUT = env.float("FACTORY_READ_TIMEOUT", default=3.0)
 FACTORY_DEADLINE = env.float("FACTORY_DEADLINE", default=5.0)
+FACTORY_PLACES = env.int("FACTORY_PLACES", default=8)
+FACTORY_QUEUE = env.int("FACTORY_QUEUE", default=24)
+FACTORY_QUEUE_SECONDS = env.float("FACTORY_QUEUE_SECONDS", default=1.0)
+FACTORY_ATTEMPTS = env.int("FACTORY_ATTEMPTS", default=2)
+FACTORY_RETRY_JITTER = env.float("FACTORY_RETRY_JITTER", default=0.2)
+FACTORY_RETRY_LEAST = env.float("FACTORY_RETRY_LEAST", default=1.5)
+FACTORY_RETRY_RATE = env.float("FACTORY_RETRY_RATE", default=0.1)
+FACTORY_RETRY_SAVED = env.int("FACTORY_RETRY_SAVED", default=10)
+FACTORY_BREAKER_ENABLED = env.bool("FACTORY_BREAKER_ENABLED", default=True)
+FACTORY_BREAKER_WINDOW = env.float("FACTORY_BREAKER_WINDOW", default=30.0)
+FACTORY_BREAKER_CALLS = env.int("FACTORY_BREAKER_CALLS", default=10)
+FACTORY_BREAKER_FAILURE_RATE = env.float("FACTORY_BREAKER_FAILURE_RATE", default=0.5)
+FACTORY_BREAKER_SLOW_RATE = env.float("FACTORY_BREAKER_SLOW_RATE", default=0.8)
+FACTORY_BREAKER_SLOW = env.float("FACTORY_BREAKER_SLOW", default=2.0)
+FACTORY_BREAKER_FAILURES = env.int("FACTORY_BREAKER_FAILURES", default=5)
+FACTORY_BREAKER_OPEN_SECONDS = env.float("FACTORY_BREAKER_OPEN_SECONDS", default=10.0)
+FACTORY_BREAKER_OPEN_SECONDS_MOST = env.float("FACTORY_BREAKER_OPEN_SECONDS_MOST", default=60.0)
+FACTORY_BREAKER_JITTER = env.float("FACTORY_BREAKER_JITTER", default=0.2)
+FACTORY_BREAKER_PROBES = env.int("FACTORY_BREAKER_PROBES", default=2)
+FACTORY_CANARY_SECONDS = env.float("FACTORY_CANARY_SECONDS", default=60.0)
+FACTORY_FOLLOW_SUPPORT_LINK = env.bool("FACTORY_FOLLOW_SUPPORT_LINK", default=False)
 ORDER_LEASE = env.float("ORDER_LEASE", default=30.0)
 
 # --- telemetry -----------------------------------------------------------------------------------
@@ -241,7 +282,61 @@ if PRODUCTION:
     SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = True
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
+# What a number may be: a sentence, a check, and the names that it holds for.
+NUMBERS: tuple[tuple[str, Callable[[float], bool], tuple[str, ...]], ...] = (
+    (
+        "more than 0 and at most 1",
+        lambda rate: 0 < rate <= 1,
+        ("FACTORY_BREAKER_FAILURE_RATE", "FACTORY_BREAKER_SLOW_RATE"),
+    ),
+    (
+        "at least 0 and less than 1",
+        lambda share: 0 <= share < 1,
+        ("FACTORY_BREAKER_JITTER", "FACTORY_RETRY_RATE"),
+    ),
+    (
+        "at least 1",
+        lambda count: count >= 1,
+        (
+            "FACTORY_PLACES",
+            "FACTORY_ATTEMPTS",
+            "FACTORY_BREAKER_CALLS",
+            "FACTORY_BREAKER_FAILURES",
+            "FACTORY_BREAKER_PROBES",
+        ),
+    ),
+    (
+        "more than 0",
+        lambda seconds: 0 < seconds < inf,
+        (
+            "FACTORY_CONNECT_TIMEOUT",
+            "FACTORY_READ_TIMEOUT",
+            "FACTORY_DEADLINE",
+            "FACTORY_BREAKER_WINDOW",
+            "FACTORY_BREAKER_SLOW",
+            "FACTORY_BREAKER_OPEN_SECONDS",
+            "FACTORY_BREAKER_OPEN_SECONDS_MOST",
+        ),
+    ),
+    (
+        "0 or more",
+        lambda number: 0 <= number < inf,
+        (
+            "FACTORY_QUEUE",
+            "FACTORY_QUEUE_SECONDS",
+            "FACTORY_RETRY_JITTER",
+            "FACTORY_RETRY_LEAST",
+            "FACTORY_RETRY_SAVED",
+            "FACTORY_CANARY_SECONDS",
+        ),
+    ),
+)
 REFUSED = (
+    *(
+        (not allowed(globals()[name]), f"{name} is {globals()[name]}: it has to be {sentence}.")
+        for sentence, allowed, names in NUMBERS
+        for name in names
+    ),
     (
         DJANGO_ENV not in ("development", "production"),
         f'DJANGO_ENV is "{DJANGO_ENV}": it is development or production.',
@@ -264,8 +359,28 @@ REFUSED = (
         "FACTORY_API_KEY is missing or the practice factory's: set it to the key the factory gave you.",
     ),
     (
-        FACTORY_DEADLINE <= FACTORY_CONNECT_TIMEOUT,
-        "FACTORY_DEADLINE is not longer than FACTORY_CONNECT_TIMEOUT: no call could ever be made.",
+        FACTORY_DEADLINE < FACTORY_CONNECT_TIMEOUT + FACTORY_READ_TIMEOUT,
+        "FACTORY_DEADLINE is shorter than FACTORY_CONNECT_TIMEOUT plus FACTORY_READ_TIMEOUT, as one attempt may be.",
+    ),
+    (
+        FACTORY_QUEUE_SECONDS >= FACTORY_DEADLINE,
+        "FACTORY_QUEUE_SECONDS is not shorter than FACTORY_DEADLINE: who waited would have no time left for the call.",
+    ),
+    (
+        FACTORY_RETRY_LEAST >= FACTORY_DEADLINE,
+        "FACTORY_RETRY_LEAST is not shorter than FACTORY_DEADLINE: no call would be tried again.",
+    ),
+    (
+        0 < FACTORY_CANARY_SECONDS < 1,
+        f"FACTORY_CANARY_SECONDS is {FACTORY_CANARY_SECONDS}: it is at least 1, or 0 for no canary.",
+    ),
+    (
+        FACTORY_BREAKER_OPEN_SECONDS_MOST < FACTORY_BREAKER_OPEN_SECONDS,
+        "FACTORY_BREAKER_OPEN_SECONDS_MOST is less than FACTORY_BREAKER_OPEN_SECONDS.",
+    ),
+    (
+        FACTORY_BREAKER_SLOW > FACTORY_DEADLINE,
+        "FACTORY_BREAKER_SLOW is longer than FACTORY_DEADLINE: no call would ever be slow.",
     ),
     (
         ORDER_LEASE <= FACTORY_DEADLINE,

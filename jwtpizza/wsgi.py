@@ -32,6 +32,10 @@ except ImproperlyConfigured as problem:
         os.kill(server.pid, signal.SIGTERM)
     sys.exit(1)
 
+# What Django's models are in can be imported from here on.
+from orders.services.outages import start_reporting
+from orders.services.sales import fetch_factory_keys
+
 
 def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
     """Django, which takes a body without a length for none: one that comes in chunks is measured first.
@@ -48,8 +52,6 @@ def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> 
 
 def _fetch_keys() -> None:
     """At each start, beside it: a factory that is down delays nothing, and its keys of yesterday are still good."""
-    from orders.services import fetch_factory_keys
-
     try:
         fetch_factory_keys()
     finally:
@@ -63,5 +65,6 @@ def _end_with(server: BaseProcess) -> None:
 
 
 Thread(target=_fetch_keys, name="factory-keys", daemon=True).start()
+start_reporting()
 if server:
     Thread(target=_end_with, args=[server], name="end-with-server", daemon=True).start()

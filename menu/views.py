@@ -29,8 +29,8 @@ class MenuViewSet(ApiViewSet):
         at="/api/order/menu",
         response=MenuItemOut(many=True),
         answer=[VEGGIE],
-        headers=[IF_NONE_MATCH],
-        without_body=[304],
+        parameters=[IF_NONE_MATCH],
+        others={304: None},
     )
     def list(self, request: Request) -> HttpResponse:
         return services.MENU.answer(request, selectors.menu)

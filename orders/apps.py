@@ -7,7 +7,8 @@ class OrdersConfig(AppConfig):
     def ready(self) -> None:
         from jwtpizza.accounts.services import user_erased
         from jwtpizza.observability import health
-        from orders import selectors, services
+        from orders import selectors
+        from orders.services import sales
 
-        user_erased.connect(services.erase_diner)
-        health.register("factory", selectors.last_decided)
+        user_erased.connect(sales.erase_diner)
+        health.register("factory", selectors.factory_report)

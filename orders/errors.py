@@ -1,9 +1,14 @@
 """What a diner is told when there is no pizza."""
 
+import math
+from random import randint
+
 from jwtpizza.api.errors import Conflict, DomainError
 from orders.models import Reason
 
-NOTHING_CHARGED = "Your order was not placed and nothing was charged. Please try again in a minute."
+NOTHING_CHARGED = "Your order was not placed and nothing was charged."
+# Callers must not come back in one wave.
+SPREAD_SECONDS = 5
 
 
 class OrderFailed(DomainError):
@@ -21,13 +26,21 @@ class OrderTimedOut(OrderFailed):
     begins = "The pizza factory is taking too long."
 
 
-class UnderWay(Conflict):
-    """The first order of an Idempotency-Key is not decided yet."""
+class OrderRefused(DomainError):
+    """The factory can't be asked now; nothing was written."""
 
-    def __init__(self) -> None:
+    status = 503
+    title = "Factory unavailable"
+
+
+class UnderWay(Conflict):
+    """The first order of an Idempotency-Key is not decided yet, and won't be for so many seconds."""
+
+    def __init__(self, seconds: float = 0.0) -> None:
+        wait = max(2, math.ceil(seconds))
         super().__init__(
-            "Your order with this Idempotency-Key is still being made. Please ask again in a few seconds.",
-            headers={"Retry-After": "2"},
+            f"Your order with this Idempotency-Key is still being made. Please ask again in {wait} seconds.",
+            headers={"Retry-After": str(wait)},
         )
 
 
@@ -61,7 +74,17 @@ class KeyReused(DomainError):
 def order_failed(reason: str, *, support_link: str) -> OrderFailed:
     """The error for an order that failed for `reason`; a link is for an admin's eyes alone (it has our key in it)."""
     kind = OrderTimedOut if reason == Reason.TIMEOUT else OrderFailed
-    error = kind(f"{kind.begins} {NOTHING_CHARGED}")
+    error = kind(f"{kind.begins} {NOTHING_CHARGED} Please try again in a minute.")
     if support_link:
         error.extra["followLinkToEndChaos"] = support_link
     return error
+
+
+def order_refused(seconds: float) -> OrderRefused:
+    """The error for an order that can be made in so many seconds at the earliest."""
+    wait = max(1, math.ceil(seconds)) + randint(0, SPREAD_SECONDS)  # noqa: S311
+    when = "in a second" if wait == 1 else f"in {wait} seconds"
+    return OrderRefused(
+        f"The pizza factory is not taking orders right now. {NOTHING_CHARGED} Please try again {when}.",
+        headers={"Retry-After": str(wait)},
+    )

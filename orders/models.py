@@ -1,6 +1,7 @@
 """Sales: what was ordered, by whom, where, and what became of it."""
 
 from datetime import timedelta
+from hashlib import sha256
 from typing import ClassVar
 
 from django.conf import settings
@@ -31,20 +32,27 @@ class Reason(models.TextChoices):
     UNVERIFIED = "unverified"
     REJECTED = "rejected"
     UNAUTHORIZED = "unauthorized"
+    CHAOS = "chaos"
     ABANDONED = "abandoned"
     DINER_DELETED = "diner_deleted"
 
 
+def from_now(seconds: float) -> models.Expression:
+    """That many seconds from now by the database's clock: the clocks of two machines need not agree."""
+    later = Now() + models.Value(timedelta(seconds=seconds))
+    return models.ExpressionWrapper(later, output_field=models.DateTimeField())
+
+
 def lease_end() -> models.Expression:
-    """When a lease taken now runs out, by the database's clock: the clocks of two machines need not agree."""
-    lease = models.Value(timedelta(seconds=settings.ORDER_LEASE))
-    return models.ExpressionWrapper(Now() + lease, output_field=models.DateTimeField())
+    """When a lease taken now runs out."""
+    return from_now(settings.ORDER_LEASE)
 
 
 class Order(models.Model):
     """An order and its way: pending, then fulfilled with its JWT or failed with its reason, once and for all.
 
-    While it is pending, somebody works on it until `lease_until`; after that anybody may take it over.
+    While it is pending, somebody works on it until `lease_until`; after that anybody may take it over. What was
+    `promised` is tried until it succeeds, for a day; then `lease_until` is also when the next try is due.
     `total` and prices are ₿. A deleted diner's order has an empty JWT: theirs had the name in it.
     """
 
@@ -58,6 +66,7 @@ class Order(models.Model):
     support_link = models.TextField(default="", blank=True)
     settled_at = models.DateTimeField(null=True)
     lease_until = models.DateTimeField(null=True)
+    promised = models.BooleanField(default=False)
     idempotency_key = KeyField(max_length=255, null=True)
     fingerprint = models.CharField(max_length=64, default="", blank=True)
 
@@ -109,3 +118,72 @@ class FactoryKey(models.Model):
 
     def __str__(self) -> str:
         return self.kid
+
+
+def digest_of(link: str) -> str:
+    """What two support links share that are the same; a link itself may be too long for an index."""
+    return sha256(link.encode()).hexdigest()
+
+
+class SupportLink(models.Model):
+    """A link that the factory gave with a failure: following it may end the outage. It has our API key in it.
+
+    `followed_by` is an admin, or nobody where the worker did it; `answer` is the factory's, with its status.
+    """
+
+    link = models.TextField()
+    digest = KeyField(max_length=64)
+    seen_at = models.DateTimeField(db_default=Now())
+    followed_at = models.DateTimeField(null=True)
+    followed_by = models.ForeignKey(User, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
+    answer = models.TextField(default="", blank=True)
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=["digest"], name="support_link_once")]
+
+    def __str__(self) -> str:
+        return f"support link {self.pk}"
+
+
+class ChaosSwitch(models.Model):
+    """One row: until when calls to the factory fail on purpose."""
+
+    ONLY: ClassVar = 1
+
+    until = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"chaos until {self.until}"
+
+
+class Canary(models.Model):
+    """One row: what came of the last pizza that was made for nobody, and in how many seconds.
+
+    `well` is that a diner would have got it in time.
+    """
+
+    ONLY: ClassVar = 1
+
+    outcome = models.CharField(max_length=16)
+    well = models.BooleanField()
+    seconds = models.FloatField()
+    flown_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"canary: {self.outcome}"
+
+
+class WorkerCircuit(models.Model):
+    """The circuit breaker of one process that takes orders, as it last told; a process that is gone tells no more.
+
+    `since` is when it last was closed, or ceased to be.
+    """
+
+    worker = KeyField(max_length=32, primary_key=True)
+    state = models.CharField(max_length=9)
+    since = models.DateTimeField(db_default=Now())
+    open_until = models.DateTimeField(null=True)
+    told_at = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return f"{self.worker}: {self.state}"

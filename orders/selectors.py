@@ -1,14 +1,25 @@
-"""Reading orders."""
+"""Reading orders, and what is known of the factory that makes them."""
 
-from typing import Any
+import math
+import time
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, Generic, NamedTuple, TypeVar
 
-from django.db.models import QuerySet
+from django.conf import settings
+from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
 from jwtpizza.accounts.models import User
 from jwtpizza.api.body import iso
 from jwtpizza.api.errors import NotFound
-from orders.models import Order, Status
+from orders.models import Canary, ChaosSwitch, Order, Status, SupportLink, WorkerCircuit, digest_of, from_now
+
+Known = TypeVar("Known")
+# A process that told nothing for three times its period is gone.
+GONE_SECONDS = 30.0
+# A canary that may take 40 s tells of three of its periods.
+CANARY_SECONDS = 3 * settings.FACTORY_CANARY_SECONDS + 40.0
 
 HISTORY = {
     "": [Status.FULFILLED, Status.PENDING],
@@ -34,9 +45,24 @@ def order(*, order_id: int, reader: User) -> Order:
     return found
 
 
+# Nobody waits for an order, or remembers its Idempotency-Key, for longer than a day.
+OUT_OF_WINDOW = Q(created_at__lt=from_now(-24 * 60 * 60))
+ABANDONED = OUT_OF_WINDOW | Q(promised=False, idempotency_key=None)
+
+
+def due() -> QuerySet[Order]:
+    """Pending orders that anybody may take over, those that have been due for longest first."""
+    return Order.objects.filter(status=Status.PENDING, lease_until__lt=Now()).order_by("lease_until")
+
+
 def abandoned() -> QuerySet[Order]:
-    """Pending orders whose lease has run out, oldest first."""
-    return Order.objects.filter(status=Status.PENDING, lease_until__lt=Now()).order_by("pk")
+    """Those of them that nobody waits for: they are failed."""
+    return due().filter(ABANDONED)
+
+
+def awaited() -> QuerySet[Order]:
+    """Those of them that a diner was promised, or asked for with an Idempotency-Key: they are made."""
+    return due().exclude(ABANDONED)
 
 
 def last_decided() -> dict[str, Any] | None:
@@ -44,4 +70,113 @@ def last_decided() -> dict[str, Any] | None:
     order = Order.objects.exclude(settled_at=None).only("status", "reason", "settled_at").order_by("-pk").first()
     if order is None or order.settled_at is None:
         return None
-    return {"lastOrder": order.status, "reason": order.reason, "at": iso(order.settled_at)}
+    return {"status": order.status, "reason": order.reason, "at": iso(order.settled_at)}
+
+
+class Remembered(Generic[Known]):
+    """What `read` says, asked again once it is a second old: all workers agree soon, and few requests pay for it."""
+
+    def __init__(self, read: Callable[[], Known], *, seconds: float = 1.0) -> None:
+        self._read, self._seconds = read, seconds
+        self._known: tuple[float, Known] | None = None
+
+    def __call__(self) -> Known:
+        now, known = time.monotonic(), self._known
+        if known is None or now - known[0] >= self._seconds:
+            known = self._known = now, self._read()
+        return known[1]
+
+    def forget(self) -> None:
+        """The next call reads anew."""
+        self._known = None
+
+
+CHAOS = Remembered(lambda: ChaosSwitch.objects.filter(until__gt=Now()).exists())
+
+
+def chaos_is_on() -> bool:
+    """Whether half of the calls to the factory are to fail."""
+    return CHAOS()
+
+
+def gone() -> QuerySet[WorkerCircuit]:
+    """The circuits of processes that tell nothing any more."""
+    return WorkerCircuit.objects.filter(told_at__lt=from_now(-GONE_SECONDS))
+
+
+class Circuit(NamedTuple):
+    """The circuit breaker of a worker: `seconds_open` is for how long it refuses all orders."""
+
+    state: str
+    since: datetime
+    seconds_open: float
+
+    def is_well(self, canary: "Canary | None") -> bool:
+        """It takes orders, and there is no reason to expect that they fail."""
+        found_out = canary is not None and canary.well and canary.flown_at > self.since
+        return not self.seconds_open and (self.state == "closed" or found_out)
+
+
+def _circuits() -> list[Circuit]:
+    told = WorkerCircuit.objects.filter(told_at__gte=from_now(-GONE_SECONDS)).annotate(now=Now())
+    rows = told.values_list("state", "since", "open_until", "now")
+    return [
+        Circuit(state, since, max(0.0, (until - now).total_seconds()) if until else 0.0)
+        for state, since, until, now in rows
+    ]
+
+
+CIRCUITS = Remembered(_circuits)
+CANARY = Remembered(lambda: Canary.objects.filter(flown_at__gte=from_now(-CANARY_SECONDS)).first())
+
+ORDERING = {
+    "up": "Pizzas are made as usual.",
+    "degraded": "The pizza factory is having trouble. Your order may take longer, or may have to be sent again.",
+    "down": "The pizza factory is not taking orders right now. Nothing is charged meanwhile; please try again soon.",
+}
+
+
+def ordering() -> dict[str, Any]:
+    """Whether diners can order, over all workers: `retryAfter` is in seconds, and None unless ordering is down.
+
+    "down" is that each worker refuses; "up" that each takes orders, and the last canary says nothing against it.
+    """
+    circuits, canary = CIRCUITS(), CANARY()
+    refusing = [circuit.seconds_open for circuit in circuits if circuit.seconds_open]
+    well = [circuit for circuit in circuits if circuit.is_well(canary)]
+    if circuits and len(refusing) == len(circuits):
+        state = "down"
+    elif circuits and len(well) == len(circuits) and (canary is None or canary.well):
+        state = "up"
+    else:
+        state = "degraded"
+    ill = [circuit.since for circuit in circuits if circuit not in well]
+    if canary and not canary.well:
+        ill.append(canary.flown_at)
+    since = min(ill) if ill else max((circuit.since for circuit in circuits), default=None)
+    return {
+        "ordering": state,
+        "message": ORDERING[state],
+        "since": since and iso(since),
+        "retryAfter": math.ceil(min(refusing)) if state == "down" else None,
+    }
+
+
+def factory_report() -> dict[str, Any]:
+    """What `/readyz` tells of the factory; none of it makes us unready."""
+    told, canary = ordering(), CANARY()
+    circuits = [circuit.state for circuit in CIRCUITS()]
+    flown = canary and {"outcome": canary.outcome, "seconds": canary.seconds, "at": iso(canary.flown_at)}
+    known = {"ordering": told["ordering"], "since": told["since"], "workers": circuits, "canary": flown}
+    return known | {"lastOrder": last_decided()}
+
+
+def latest_link() -> SupportLink | None:
+    """The support link of the latest failure."""
+    return SupportLink.objects.order_by("-pk").first()
+
+
+def link_of(*, order_id: int) -> SupportLink | None:
+    """The support link that came with an order's failure."""
+    text = Order.objects.filter(pk=order_id, status=Status.FAILED).values_list("support_link", flat=True).first()
+    return SupportLink.objects.filter(digest=digest_of(text)).first() if text else None

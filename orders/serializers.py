@@ -9,10 +9,14 @@ from jwtpizza.api.pagination import MOST_PAGES
 from jwtpizza.api.serializers import Input, Several, WholeNumber
 from jwtpizza.fields import as_number
 from orders.models import Order, OrderItem, Status
-from orders.selectors import HISTORY
-from orders.services import Sale
+from orders.selectors import HISTORY, ORDERING
+from orders.services.sales import Sale
 
 MOST_PIZZAS = 20
+PROMISED = (
+    "Your order is in our books, and will be made when the pizza factory is back. Nothing was charged yet, "
+    "and nothing will be if it is not made within 24 hours."
+)
 
 
 class ItemIn(Input):
@@ -69,6 +73,26 @@ class HistoryOut(serializers.Serializer):
     more = serializers.BooleanField()
 
 
+class PromisedOrderOut(PlacedOrderOut):
+    status = serializers.ChoiceField([Status.PENDING.value])
+
+
+class PromiseOut(serializers.Serializer):
+    message = serializers.CharField()
+    order = PromisedOrderOut()
+
+
+class ChaosOut(serializers.Serializer):
+    chaos = serializers.BooleanField()
+
+
+class OrderingOut(serializers.Serializer):
+    ordering = serializers.ChoiceField(list(ORDERING))
+    message = serializers.CharField()
+    since = serializers.DateTimeField(allow_null=True)
+    retryAfter = serializers.IntegerField(allow_null=True, help_text="Seconds, while ordering is down.")
+
+
 def item_out(item: OrderItem) -> dict[str, Any]:
     return {"menuId": item.menu_item_id, "description": item.description, "price": as_number(item.price)}
 
@@ -88,6 +112,15 @@ def sale_out(sale: Sale) -> dict[str, Any]:
     """The answer to an order; the factory's support link has our API key in it and is for admins alone."""
     order = sale.order
     link = {"followLinkToEndChaos": order.support_link} if order.support_link and order.diner.is_superuser else {}
+    return {"order": placed_out(sale), "jwt": order.jwt, **link}
+
+
+def placed_out(sale: Sale) -> dict[str, Any]:
+    order = sale.order
     placed = {"franchiseId": order.store.franchise_id, "storeId": order.store_id}
-    items = [item_out(item) for item in sale.items]
-    return {"order": {**placed, "items": items, "id": order.pk}, "jwt": order.jwt, **link}
+    return {**placed, "items": [item_out(item) for item in sale.items], "id": order.pk}
+
+
+def promise_out(sale: Sale) -> dict[str, Any]:
+    """The answer to an order that is made later."""
+    return {"message": PROMISED, "order": {**placed_out(sale), "status": sale.order.status}}

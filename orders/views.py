@@ -1,4 +1,4 @@
-"""/api/order."""
+"""/api/order and /api/status."""
 
 import re
 
@@ -7,14 +7,28 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from jwtpizza.accounts.authentication import SignedInRequest
-from jwtpizza.accounts.permissions import SIGNED_IN
+from jwtpizza.accounts.permissions import SIGNED_IN, Admin
 from jwtpizza.api.errors import Invalid
 from jwtpizza.api.pagination import page_of
 from jwtpizza.api.schema import operation
 from jwtpizza.api.serializers import checked, checked_query
-from jwtpizza.api.viewsets import ApiViewSet
-from orders import selectors, services
-from orders.serializers import HistoryOut, HistoryPage, OrderIn, OrderOut, SaleOut, order_out, sale_out
+from jwtpizza.api.viewsets import EVERYONE, ApiViewSet
+from orders import selectors
+from orders.models import Status
+from orders.serializers import (
+    ChaosOut,
+    HistoryOut,
+    HistoryPage,
+    OrderIn,
+    OrderingOut,
+    OrderOut,
+    PromiseOut,
+    SaleOut,
+    order_out,
+    promise_out,
+    sale_out,
+)
+from orders.services import outages, sales
 
 PAGE = 10
 VISIBLE_ASCII = re.compile(r"[\x21-\x7e]{1,255}")
@@ -33,10 +47,22 @@ IDEMPOTENCY_KEY = OpenApiParameter(
     OpenApiParameter.HEADER,
     description="1 to 255 visible ASCII characters. The same key and order answer the stored outcome for 24 hours.",
 )
+PREFER = OpenApiParameter(
+    "Prefer",
+    str,
+    OpenApiParameter.HEADER,
+    description="respond-async: an order that can't be made now is answered 202, and made when the factory is back.",
+)
+LATER = re.compile(r"\s*respond-async\s*(;.*)?", re.IGNORECASE | re.DOTALL)
 
 
 class OrderViewSet(ApiViewSet):
-    access = {"list": SIGNED_IN, "retrieve": SIGNED_IN, "place": SIGNED_IN}
+    access = {
+        "list": SIGNED_IN,
+        "retrieve": SIGNED_IN,
+        "place": SIGNED_IN,
+        "chaos": Admin("unable to toggle chaos"),
+    }
 
     @operation(
         "Get the orders for the authenticated user",
@@ -70,19 +96,50 @@ class OrderViewSet(ApiViewSet):
         response=SaleOut,
         example={"franchiseId": 1, "storeId": 1, "items": [{"menuId": 1}]},
         answer={"order": {"franchiseId": 1, "storeId": 1, "items": [VEGGIE], "id": 1}, "jwt": "1111111111"},
-        headers=[IDEMPOTENCY_KEY],
+        parameters=[IDEMPOTENCY_KEY, PREFER],
+        others={202: PromiseOut},
         errors=[404, 409, 422, 504],
     )
     def place(self, request: SignedInRequest) -> Response:
         sent = checked(OrderIn, request.data)
-        sale = services.place_order(
+        sale = sales.place_order(
             diner=request.user,
             franchise_id=sent["franchiseId"],
             store_id=sent["storeId"],
             menu_ids=[item["menuId"] for item in sent["items"]],
             idempotency_key=_idempotency_key(request),
+            later=any(map(LATER.fullmatch, request.headers.get("Prefer", "").split(","))),
         )
+        if sale.order.status == Status.PENDING:
+            return Response(promise_out(sale), status=202, headers={"Location": f"/api/order/{sale.order.pk}"})
         return Response(sale_out(sale))
+
+    @operation(
+        "Have half of the calls to the factory fail, for 15 minutes at most",
+        at="/api/order/chaos/true",
+        parameters=[OpenApiParameter("state", str, OpenApiParameter.PATH, enum=["true", "false"])],
+        response=ChaosOut,
+        answer={"chaos": True},
+    )
+    def chaos(self, request: Request, state: str) -> Response:
+        if state not in ("true", "false"):
+            sentence = "This has to be true or false."
+            raise Invalid(f"state: {sentence}", fields={"state": [sentence]})
+        return Response({"chaos": outages.switch_chaos(on=state == "true")})
+
+
+class StatusViewSet(ApiViewSet):
+    authentication_classes = []
+    access = {"retrieve": EVERYONE}
+
+    @operation(
+        "Tell whether pizzas can be ordered",
+        at="/api/status",
+        response=OrderingOut,
+        answer={"ordering": "up", "message": "Pizzas are made as usual.", "since": None, "retryAfter": None},
+    )
+    def retrieve(self, request: Request) -> Response:
+        return Response(selectors.ordering())
 
 
 def _idempotency_key(request: Request) -> str | None:

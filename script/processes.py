@@ -4,6 +4,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+from honcho import manager as honcho
 from honcho.environ import parse_procfile
 from honcho.manager import Manager
 from honcho.printer import Message, Printer
@@ -15,6 +16,10 @@ class Relay(Printer):
     def write(self, message: Message) -> None:
         with suppress(OSError):
             super().write(message)
+
+
+# An order may be at the factory for 5 s, and granian gives its workers 10; honcho's own patience is 5.
+honcho.KILL_WAIT = 12
 
 
 def main(names: list[str]) -> None:

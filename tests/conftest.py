@@ -18,6 +18,8 @@ from django.core.management import call_command
 
 from franchises.services import FRANCHISES
 from menu.services import MENU
+from orders import selectors
+from orders.factory import gateway
 from tests.actors import Actor, logged_in
 from tests.contract.cases import CASES
 from tests.live import Service
@@ -57,6 +59,15 @@ def demo(transactional_db: None, django_db_reset_sequences: None) -> None:
         call_command("seed_demo")
     MENU._renew()
     FRANCHISES._renew()
+    fresh_process()
+
+
+def fresh_process() -> None:
+    """As a process begins: its circuit closed, its retries saved up, nothing known of the others."""
+    gateway.GUARD = gateway.new_guard()
+    selectors.CHAOS.forget()
+    selectors.CIRCUITS.forget()
+    selectors.CANARY.forget()
 
 
 @pytest.fixture

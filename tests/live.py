@@ -18,7 +18,60 @@ PROJECT = Path(__file__).parent.parent
 PATIENCE = 30
 
 
-class Service:
+class Group:
+    """A program of this project and the processes that it starts; what they print is added to `log`."""
+
+    environment: Mapping[str, str]
+    log: Path
+    process: subprocess.Popen[bytes]
+
+    def _run(self, *argv: str) -> None:
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, *argv],
+                env=self.environment,
+                cwd=PROJECT,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # a group of its own, which kill() ends whole
+            )
+
+    def kill(self) -> None:
+        """kill -9 of all its processes at once; nothing of it is left."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(PATIENCE)
+
+    def stop(self) -> int:
+        """Ends it as an operator would; its exit code."""
+        self.process.terminate()
+        try:
+            return self.process.wait(PATIENCE)
+        finally:
+            self.kill()
+
+    def pause(self) -> None:
+        """All its processes stand still, from when this returns until `resume`, as on a machine that sleeps."""
+        os.killpg(self.process.pid, signal.SIGSTOP)
+        give_up = time.monotonic() + PATIENCE
+        while not self._states() <= {"T", "Z"}:
+            assert time.monotonic() < give_up, "it did not stand still in time"
+            time.sleep(0.01)  # a signal is on its way for a while
+
+    def resume(self) -> None:
+        os.killpg(self.process.pid, signal.SIGCONT)
+
+    def _states(self) -> set[str]:
+        """The states that its threads are in, in Linux's letters."""
+        found = set()
+        for thread in Path("/proc").glob("[0-9]*/task/[0-9]*/stat"):
+            with suppress(OSError):  # it is gone meanwhile
+                state, _, group, *_ = thread.read_text().rpartition(")")[2].split()
+                found |= {state} if int(group) == self.process.pid else set()
+        return found
+
+
+class Service(Group):
     """The service in processes of its own, migrated, seeded and ready.
 
     What it shares between its workers and what it logs (`log`) lies in `directory`. It can be killed or stopped
@@ -33,7 +86,7 @@ class Service:
         *,
         directory: Path,
         workers: int = 2,
-        threads: int = 32,
+        threads: int = 40,
     ) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -61,16 +114,8 @@ class Service:
         options = {"interface": "wsgi", "http": "1", "port": self.port, "workers": self.workers}
         options |= {"blocking-threads": self.threads, "backpressure": 1024, "workers-kill-timeout": 5}
         options |= {"log-level": "warning"}
-        argv = [sys.executable, "-m", "granian", *(f"--{name}={value}" for name, value in options.items())]
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [*argv, "jwtpizza.wsgi:application"],
-                env=self.environment,
-                cwd=PROJECT,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,  # a group of its own, which kill() ends whole
-            )
+        flags = [f"--{name}={value}" for name, value in options.items()]
+        self._run("-m", "granian", *flags, "jwtpizza.wsgi:application")
         self._wait_until_ready()
 
     def _wait_until_ready(self) -> None:
@@ -84,20 +129,6 @@ class Service:
         self.kill()
         raise AssertionError(f"the service did not start:\n{self.log.read_text()}")
 
-    def kill(self) -> None:
-        """kill -9 of all its processes at once; nothing of it is left."""
-        with suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait(PATIENCE)
-
-    def stop(self) -> int:
-        """Ends it as an operator would; its exit code."""
-        self.process.terminate()
-        try:
-            return self.process.wait(PATIENCE)
-        finally:
-            self.kill()
-
     def __call__(self, method: str, path: str, body: Any = None, *, token: str = "", **more: Any) -> requests.Response:
         """Sends JSON as the owner of `token`, or as nobody."""
         headers = {"Authorization": f"Bearer {token}"} if token else {}
@@ -109,3 +140,14 @@ class Service:
         answer = self("PUT", "/api/auth", {"email": email, "password": password})
         answer.raise_for_status()
         return str(answer.json()["token"])
+
+
+class Worker(Group):
+    """`manage.py fulfil_orders` beside a service, with its database and its settings."""
+
+    def __init__(self, service: Service, log: Path) -> None:
+        self.environment, self.log = service.environment, log
+        self.start()
+
+    def start(self) -> None:
+        self._run("manage.py", "fulfil_orders")

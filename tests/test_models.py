@@ -11,7 +11,7 @@ from django.utils import timezone
 from franchises.models import Franchise, Store
 from jwtpizza.accounts.models import Session, User
 from menu.models import MenuItem
-from orders.models import Order, OrderItem
+from orders.models import Order, OrderItem, SupportLink
 
 NOW = timezone.now()
 LATER = NOW + timedelta(seconds=30)
@@ -48,13 +48,14 @@ TWICE = {
         lambda: Order(diner_id=2, store_id=1, total=1, idempotency_key="k", **PENDING),
         "order_idempotency_once",
     ),
+    "a support link": (SupportLink, lambda: SupportLink(link="x", digest="d"), "support_link_once"),
 }
 
 
 @pytest.mark.parametrize("what", TWICE)
 def test_the_database_refuses_what_there_is_already(demo, what):
     model, make, _ = TWICE[what]
-    if model in (Session, Order):
+    if model in (Session, Order, SupportLink):
         model.objects.bulk_create([make()])
     refused(model.objects.bulk_create, [make()])
 

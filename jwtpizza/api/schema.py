@@ -2,8 +2,9 @@
 
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from drf_spectacular.generators import SchemaGenerator
@@ -119,23 +120,24 @@ def operation(
     request: type[serializers.Serializer] | None = None,
     example: Any = None,
     query: type[serializers.Serializer] | None = None,
-    headers: Iterable[OpenApiParameter] = (),
+    parameters: Iterable[OpenApiParameter] = (),
+    others: Mapping[int, Output | None] = MappingProxyType({}),
     errors: Iterable[int] = (),
-    without_body: Iterable[int] = (),
 ) -> Callable[[View], View]:
     """Describes a view: what it is for, an address to try it `at` with its `example` body, and an `answer`.
 
-    `shown_as` is the path in /api/docs where existing clients know it by other names of its parameters.
+    `shown_as` is the path in /api/docs where existing clients know it by other names of its parameters; `others` are
+    answers with another status than 200 that are no errors, None for those without a body.
     """
     examples = [OpenApiExample("answer", value=answer, response_only=True, status_codes=["200"])]
     if request:
         examples.append(OpenApiExample("request", value=example, request_only=True))
-    answers = {200: response} | dict.fromkeys(without_body)
+    answers: dict[int, Output | None] = {200: response, **others}
     return extend_schema(
         summary=summary,
         request=request,
         responses=answers | dict.fromkeys([*errors, *([400] if query else [])], ErrorOut),
-        parameters=[*([query] if query else []), *headers],
+        parameters=[*([query] if query else []), *parameters],
         examples=examples,
         extensions={"x-example": {"at": at, "shown_as": shown_as, "body": example, "answer": answer}},
     )

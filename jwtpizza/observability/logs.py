@@ -39,4 +39,6 @@ class JsonFormatter(logging.Formatter):
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
         line |= getattr(record, "data", {})
-        return masked(json.dumps(line, ensure_ascii=False, default=str))
+        # Half a surrogate pair, which anybody may send, can't be printed.
+        text = json.dumps(line, ensure_ascii=False, default=str).encode(errors="replace").decode()
+        return masked(text)

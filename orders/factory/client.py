@@ -6,7 +6,9 @@ import re
 import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from http.client import HTTPResponse
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from http.client import HTTPException, HTTPResponse
 from typing import Any, NamedTuple
 
 import requests
@@ -18,10 +20,13 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from jwtpizza.observability import context
 from jwtpizza.resilience.deadline import Deadline, DeadlineExceeded
-from orders.factory.errors import BadResponse, Rejected, ServerError, TooSlow, Unauthorized, Unreachable
+from orders.factory.errors import BadResponse, Rejected, ServerError, TooSlow, Unacceptable, Unauthorized, Unreachable
 
 MOST_BYTES = 64 * 1024
 LINK = re.compile(r"[!-~]{1,2048}")
+TOO_MANY = 429
+MOST_SENTENCE = 500
+MOST_WAIT = 24 * 60 * 60.0
 
 _thread = threading.local()
 # A resolver without an answer keeps its thread long after the deadline, so that thread must not be the caller's.
@@ -45,7 +50,7 @@ class _Clocked(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int | None:
-        self._sock.settimeout(self._deadline.cut(settings.FACTORY_READ_TIMEOUT))
+        self._sock.settimeout(self._deadline.cut(_thread.patience))
         return self._raw.readinto(buffer)
 
     def close(self) -> None:
@@ -125,9 +130,9 @@ def _session() -> requests.Session:
     return session
 
 
-def post_order(payload: dict[str, Any], *, deadline: Deadline) -> Reply:
-    """Asks for a pizza; raises a FactoryError."""
-    status, answer = _exchange("POST", "/api/order", payload, deadline)
+def post_order(payload: dict[str, Any], *, deadline: Deadline, patience: float = 0.0) -> Reply:
+    """Asks for a pizza; raises a FactoryError. `patience` is the read timeout in seconds, if not the setting's."""
+    status, answer, wait = _exchange("POST", "/api/order", payload, deadline, patience)
     told = answer if isinstance(answer, dict) else {}
     link = told.get("reportUrl")
     link = link if isinstance(link, str) and LINK.fullmatch(link) else ""
@@ -137,40 +142,74 @@ def post_order(payload: dict[str, Any], *, deadline: Deadline) -> Reply:
             return Reply(told["jwt"], link)
         case 401 | 403:
             raise Unauthorized(detail, support_link=link)
+        case 400 | 413 | 422:
+            raise Unacceptable(detail, support_link=link)
         case _ if 400 <= status < 500:
-            raise Rejected(detail, support_link=link)
+            raise Rejected(detail, support_link=link, retry_after=wait if status == TOO_MANY else 0.0)
         case _ if status >= 500:
             raise ServerError(detail, support_link=link)
     raise BadResponse(f"{detail} without a JWT", support_link=link)
 
 
+def get(path: str, *, deadline: Deadline) -> str:
+    """The status of an answer of the factory's, and the sentence in it if there is one; raises a FactoryError."""
+    status, answer, _ = _exchange("GET", path, None, deadline)
+    sentence = answer.get("message") if isinstance(answer, dict) else None
+    readable = "".join(filter(str.isprintable, sentence)) if isinstance(sentence, str) else ""
+    return f"{status} {readable[:MOST_SENTENCE]}".strip()
+
+
 def fetch_jwks(*, deadline: Deadline) -> list[dict[str, Any]]:
     """The factory's public keys; raises a FactoryError."""
-    status, answer = _exchange("GET", "/.well-known/jwks.json", None, deadline)
+    status, answer, _ = _exchange("GET", "/.well-known/jwks.json", None, deadline)
     keys = answer.get("keys") if status == 200 and isinstance(answer, dict) else None
     if not isinstance(keys, list):
         raise BadResponse(f"the factory answered {status} without keys")
     return [key for key in keys if isinstance(key, dict)]
 
 
-def _exchange(method: str, path: str, payload: Any, deadline: Deadline) -> tuple[int, Any]:
-    """The status, and the JSON of the body or None where it is none."""
-    _thread.deadline = deadline
+def _exchange(
+    method: str, path: str, payload: Any, deadline: Deadline, patience: float = 0.0
+) -> tuple[int, Any, float]:
+    """The status, the JSON of the body or None where it is none, and the seconds that its Retry-After says."""
+    _thread.deadline, _thread.patience = deadline, patience or settings.FACTORY_READ_TIMEOUT
     try:
         with _session().request(
             method,
             settings.FACTORY_URL + path,
             json=payload,
             headers=_headers(),
-            timeout=(deadline.cut(settings.FACTORY_CONNECT_TIMEOUT), deadline.cut(settings.FACTORY_READ_TIMEOUT)),
+            timeout=(deadline.cut(settings.FACTORY_CONNECT_TIMEOUT), deadline.cut(_thread.patience)),
             allow_redirects=False,
             stream=True,
         ) as response:
-            return response.status_code, _json(response)
+            return response.status_code, _json(response), _seconds(response.headers.get("Retry-After", ""))
     except (requests.Timeout, TimeoutError, DeadlineExceeded) as error:
         raise TooSlow("the factory did not answer in time") from error
     except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+        if _is_gibberish(error):
+            raise BadResponse("the factory does not speak HTTP") from error
         raise Unreachable(f"the factory can't be reached: {type(error).__name__}") from error
+
+
+def _is_gibberish(error: BaseException | None) -> bool:
+    """Whether somebody answered, and it was no HTTP. That is no passing fault, as a broken connection may be."""
+    while error is not None:
+        if isinstance(error, HTTPException) and not isinstance(error, OSError):
+            return True
+        error = error.__context__
+    return False
+
+
+def _seconds(retry_after: str) -> float:
+    """From now on, as a number of them or until a date, a day at most; 0 for what is neither."""
+    if retry_after.isascii() and retry_after.isdigit():
+        return min(MOST_WAIT, float(retry_after))
+    try:
+        until = parsedate_to_datetime(retry_after).astimezone(UTC)
+        return min(MOST_WAIT, max(0.0, (until - datetime.now(UTC)).total_seconds()))
+    except (ValueError, OverflowError):
+        return 0.0
 
 
 def _headers() -> dict[str, str]:

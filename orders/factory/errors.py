@@ -6,25 +6,38 @@ from orders.models import Reason
 
 
 class FactoryError(Exception):
-    """No pizza. `support_link` is the factory's `reportUrl`, if it gave one; it has our API key in it."""
+    """No pizza. `support_link` is the factory's `reportUrl`, if it gave one; it has our API key in it.
+
+    `passing`: if it came fast, the same call may well succeed a moment later, and it does no harm to make it twice.
+    `ill`: the factory is not well; otherwise the fault is ours and says nothing of it.
+    `hopeless`: the same order will fail for ever. `retry_after` is what the factory asks us to wait,
+    and `seconds` how long the attempt took.
+    """
 
     reason: ClassVar[Reason]
+    passing: ClassVar[bool] = False
+    ill: ClassVar[bool] = True
+    hopeless: ClassVar[bool] = False
 
-    def __init__(self, detail: str, *, support_link: str = "") -> None:
+    def __init__(self, detail: str, *, support_link: str = "", retry_after: float = 0.0) -> None:
         super().__init__(detail)
         self.support_link = support_link
+        self.retry_after = retry_after
+        self.seconds = 0.0
 
 
 class ServerError(FactoryError):
     """It answered 5xx."""
 
     reason = Reason.SERVER_ERROR
+    passing = True
 
 
 class Unreachable(FactoryError):
     """No connection, or one that broke before the answer."""
 
     reason = Reason.UNREACHABLE
+    passing = True
 
 
 class TooSlow(FactoryError):
@@ -34,7 +47,7 @@ class TooSlow(FactoryError):
 
 
 class BadResponse(FactoryError):
-    """An answer that is no pizza: not JSON, too large, cut off, a redirect, without a JWT."""
+    """An answer that is no pizza: not HTTP, not JSON, too large, cut off, a redirect, without a JWT."""
 
     reason = Reason.BAD_RESPONSE
 
@@ -49,15 +62,31 @@ class Unverified(FactoryError):
     """A JWT, and no key to verify it with, because the factory's JWKS can't be had."""
 
     reason = Reason.UNVERIFIED
+    ill = False
 
 
 class Rejected(FactoryError):
-    """It answered 4xx: ours to mend."""
+    """It answered 4xx: ours to mend. With 429, to send less."""
 
     reason = Reason.REJECTED
+    ill = False
+
+
+class Unacceptable(Rejected):
+    """It answered that no such order can be made."""
+
+    hopeless = True
 
 
 class Unauthorized(FactoryError):
     """It answered 401 or 403: our API key is wrong."""
 
     reason = Reason.UNAUTHORIZED
+    ill = False
+
+
+class Chaos(FactoryError):
+    """Nobody was asked: an admin wants to see what happens when calls fail."""
+
+    reason = Reason.CHAOS
+    passing = True

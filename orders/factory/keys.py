@@ -14,7 +14,7 @@ from jwt.api_jws import PyJWS
 
 from jwtpizza.resilience.deadline import Deadline, DeadlineExceeded
 from orders.factory import client
-from orders.factory.errors import BadJwt, BadResponse, FactoryError, TooSlow, Unverified
+from orders.factory.errors import BadJwt, BadResponse, FactoryError, Unverified
 from orders.models import FactoryKey
 
 FETCH_AGAIN_SECONDS = 60.0
@@ -55,17 +55,21 @@ class KeyRing:
                 FactoryKey.objects.update_or_create(kid=kid, defaults={"jwk": found[kid]})
 
     def _look_for(self, kid: str, deadline: Deadline) -> None:
-        if not self._fetching.acquire(timeout=deadline.left()):
-            raise TooSlow("the factory's keys did not come in time")
         try:
-            if kid not in self._keys:
-                self._keys |= _kept()
-            if kid not in self._keys and self._may_fetch():
-                self.fetch(deadline=deadline)
+            if not self._fetching.acquire(timeout=deadline.left()):
+                raise DeadlineExceeded
+            try:
+                self._find(kid, deadline)
+            finally:
+                self._fetching.release()
         except (FactoryError, DeadlineExceeded) as error:
             raise Unverified("the factory's keys can't be had") from error
-        finally:
-            self._fetching.release()
+
+    def _find(self, kid: str, deadline: Deadline) -> None:
+        if kid not in self._keys:
+            self._keys |= _kept()
+        if kid not in self._keys and self._may_fetch():
+            self.fetch(deadline=deadline)
 
     def _may_fetch(self) -> bool:
         """Keys that came are news for a while; after a failure the next order asks again."""

@@ -54,6 +54,8 @@ ACCESS = {
     "GET /api/order": Row("/api/order", None, 401, 200, 200, 200, 200, 200),
     "POST /api/order": Row("/api/order", ORDER, 401, 200, 200, 200, 200, 200),
     "GET /api/order/{id}": Row("/api/order/1", None, 401, 200, 404, 404, 404, 200),
+    "PUT /api/order/chaos/{id}": Row("/api/order/chaos/true", None, 401, 403, 403, 403, 403, 200),
+    "GET /api/status": Row("/api/status", None, 200, 200, 200, 200, 200, 200),
     "GET /api/franchise": Row("/api/franchise", None, 200, 200, 200, 200, 200, 200),
     "POST /api/franchise": Row("/api/franchise", FRANCHISE, 401, 403, 403, 403, 403, 200),
     # Of anyone else: an empty list.

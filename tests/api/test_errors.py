@@ -121,7 +121,7 @@ def test_a_database_that_fails_within_an_order_is_told_as_such(diner, factory, m
     def fail(*args, **kwargs):
         raise OperationalError("server closed the connection: SELECT secret")
 
-    monkeypatch.setattr("orders.services._settle", fail)
+    monkeypatch.setattr("orders.services.sales._settle", fail)
     assert_told(diner.order(1), 503)
 
 

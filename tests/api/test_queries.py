@@ -1,10 +1,12 @@
 """How many queries each endpoint costs: the same whether there is one row of each kind or 200.
 
 BEGIN, COMMIT and savepoints are not counted. One query is the session with its user, for everyone who sends a token.
+Time stands still: what is remembered for a second was asked for by the first order, or the first request that needs it.
 """
 
 import re
 from itertools import product
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import pytest
@@ -18,6 +20,7 @@ from franchises.services import FRANCHISES
 from jwtpizza.accounts.models import User
 from menu.models import MenuItem
 from menu.services import MENU
+from orders import selectors
 from orders.models import Order, OrderItem, Status
 
 EVERYTHING = 1000  # the longest page
@@ -78,6 +81,10 @@ COSTS = [
     Cost(7, "POST api/order", "diner", body=an_order(20)),
     Cost(8, "POST api/order", "diner", body=an_order(1), headers=KEY, warm=False),
     Cost(3, "POST api/order", "diner", body=an_order(1), headers=KEY),
+    Cost(3, "PUT api/order/chaos/<str:state>", "admin", at="api/order/chaos/true"),
+    Cost(3, "PUT api/order/chaos/<str:state>", "admin", at="api/order/chaos/true", warm=False),
+    Cost(0, "GET api/status"),
+    Cost(2, "GET api/status", warm=False),
     Cost(4, "GET api/franchise/<id>", "franchisee", at="api/franchise/3"),
     Cost(4, "POST api/franchise", "admin", body=a_franchise(1), warm=False),
     Cost(4, "POST api/franchise", "admin", body=a_franchise(100), warm=False),
@@ -118,6 +125,17 @@ def counted(context):
 
 
 TRANSACTION = re.compile(r"BEGIN|COMMIT|ROLLBACK|SAVEPOINT|RELEASE")
+
+
+@pytest.fixture(autouse=True)
+def no_time_passes(monkeypatch):
+    remembered = (selectors.CHAOS, selectors.CIRCUITS, selectors.CANARY)
+    monkeypatch.setattr(selectors, "time", SimpleNamespace(monotonic=lambda: 1000.0))
+    for known in remembered:
+        known.forget()
+    yield
+    for known in remembered:
+        known.forget()
 
 
 @pytest.mark.parametrize("rows", [1, 200])

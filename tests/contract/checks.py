@@ -124,6 +124,14 @@ def says_that_nothing_was_charged(scene: Scene) -> None:
     assert history["orders"] == []
 
 
+def is_refused_for_now(scene: Scene) -> None:
+    assert scene.answer.status == 503
+    message = scene.answer.body["message"]
+    assert message.startswith("The pizza factory is not taking orders right now")
+    assert all(words in message for words in ("was not placed", "nothing was charged", "try again in"))
+    assert 1 <= int(scene.answer.headers["Retry-After"]) <= 12 + 5
+
+
 def _is_order(scene: Scene) -> bool:
     return scene.request["method"] == "POST" and scene.request["path"].rstrip("/") == "/api/order"
 

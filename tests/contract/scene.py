@@ -21,6 +21,7 @@ from jwtpizza.accounts.services import open_session
 from menu.models import MenuItem
 from menu.services import MENU
 from orders.models import Order, OrderItem
+from tests.conftest import fresh_process
 from tests.contract.cases import CASES, Case, content
 from tests.contract.outages import STUBS, database_gone, factory_that, nobody
 
@@ -90,9 +91,15 @@ class Scene:
             self.play(step) if isinstance(step, str) else step(self)
         self.before = self.books()
 
-    def act(self) -> None:
+    def act(self) -> Answer:
         with self.outage:
             self.answer = self.send(self.request, who=self.who, to=self.case["to"])
+        return self.answer
+
+    def breaker(self, *, on: bool) -> None:
+        """A circuit breaker that has seen nothing yet, or none."""
+        self.settings.FACTORY_BREAKER_ENABLED = on
+        fresh_process()
 
     def books(self) -> dict[str, Any]:
         """All that is stored, and how often the factory was asked."""
@@ -134,8 +141,8 @@ def another_session_ends(scene: Scene) -> None:
     assert _to_service("DELETE", "/api/auth", {"Authorization": f"Bearer {other}"}, b"").status == 200
 
 
-def short_deadline(scene: Scene) -> None:
-    scene.settings.FACTORY_DEADLINE = 0.15
+def impatience(scene: Scene) -> None:
+    scene.settings.FACTORY_READ_TIMEOUT = 0.15
 
 
 def wrong_key(scene: Scene) -> None:
@@ -252,7 +259,7 @@ GIVEN: dict[str, tuple[Step, ...]] = {
     ),
     "factory: fail": (chaos("fail"),),
     "factory: badjwt": (chaos("badjwt"),),
-    "factory: throttle": (chaos("throttle", delay=400), short_deadline),
+    "factory: throttle": (chaos("throttle", delay=400), impatience),
     "factory: connection refused": (nobody_listens,),
     "factory refuses our key (401)": (wrong_key,),
     "factory answers html502": (stub("html502"),),
@@ -260,7 +267,7 @@ GIVEN: dict[str, tuple[Step, ...]] = {
     "factory answers empty200": (stub("empty200"),),
     "factory answers noJwt": (stub("noJwt"),),
     "factory answers reset": (stub("reset"),),
-    "factory accepts and never answers": (stub("never"), short_deadline),
+    "factory accepts and never answers": (stub("never"), impatience),
     "the database is gone": (gone("down"),),
 }
 BEFORE: dict[str, tuple[Step, ...]] = {

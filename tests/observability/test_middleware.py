@@ -56,7 +56,7 @@ def test_an_error_names_the_same_id_as_its_header(anonymous):
 def test_the_factory_is_told_id_and_trace(diner, factory, monkeypatch):
     sent = {}
 
-    def exchange(method, path, payload, deadline):
+    def exchange(method, path, payload, deadline, patience):
         sent.update(client._headers())
         raise client.Unreachable("down")
 

@@ -34,21 +34,6 @@ def fresh_session(settings):
         session.close()
 
 
-@pytest.fixture
-def wired(settings):
-    """Points the service at a factory that treats its connections so, one after the other."""
-    wires = []
-
-    def point(*behaviours):
-        wires.append(Wire(*behaviours))
-        settings.FACTORY_URL = wires[-1].url
-        return wires[-1]
-
-    yield point
-    for wire in wires:
-        wire.close()
-
-
 def order():
     """Asks as the service does, and checks that it never takes longer than it may."""
     begun = time.monotonic()
@@ -201,16 +186,27 @@ def test_a_handshake_that_does_not_end_is_too_slow(wired, settings):
         pytest.param(once_asked(then="reset"), id="reset after the request"),
         pytest.param(once_asked(then="close"), id="closed after the request"),
         pytest.param(once_asked(HEAD[:10], then="reset"), id="reset in the status line"),
-        pytest.param(once_asked(b"\x15\x03\x01\x00\x02\x02\x50", then="close"), id="no HTTP at all"),
-        pytest.param(once_asked(b"HTTP/1.1 OK 200\r\n\r\n", then="close"), id="a status that is no number"),
-        pytest.param(once_asked(HEAD + b"A: b\r\n" * 1000 + b"\r\n", then="close"), id="a thousand headers"),
-        pytest.param(endless(b"a" * MEGABYTE, after=HEAD + b"A: "), id="a header without end"),
         pytest.param(once_asked(answer("200 OK", b"{}", "Content-Length: 2, 3"), then="close"), id="two lengths"),
     ],
 )
 def test_a_connection_that_breaks_before_the_answer_is_unreachable(wired, behaviour):
     wired(behaviour)
     with pytest.raises(Unreachable):
+        order()
+
+
+@pytest.mark.parametrize(
+    "behaviour",
+    [
+        pytest.param(once_asked(b"\x15\x03\x01\x00\x02\x02\x50", then="close"), id="no HTTP at all"),
+        pytest.param(once_asked(b"HTTP/1.1 OK 200\r\n\r\n", then="close"), id="a status that is no number"),
+        pytest.param(once_asked(HEAD + b"A: b\r\n" * 1000 + b"\r\n", then="close"), id="a thousand headers"),
+        pytest.param(endless(b"a" * MEGABYTE, after=HEAD + b"A: "), id="a header without end"),
+    ],
+)
+def test_what_is_no_http_is_a_bad_response(wired, behaviour):
+    wired(behaviour)
+    with pytest.raises(BadResponse):
         order()
 
 

@@ -122,3 +122,125 @@ def test_a_database_that_refuses_is_one_sentence(checkout):
     refused = checkout.run("script/server", DATABASE_URL=f"sqlite:///{os.sep}no/such/folder/db.sqlite3")
 
     assert said(refused) == "The database of DATABASE_URL refuses: unable to open database file"
+
+
+IMPOSSIBLE = {
+    "more than 0 and at most 1": {"FACTORY_BREAKER_FAILURE_RATE": "1.5", "FACTORY_BREAKER_SLOW_RATE": "0.0"},
+    "at least 0 and less than 1": {"FACTORY_BREAKER_JITTER": "1.0", "FACTORY_RETRY_RATE": "-0.1"},
+    "at least 1": {
+        "FACTORY_PLACES": "0",
+        "FACTORY_ATTEMPTS": "0",
+        "FACTORY_BREAKER_CALLS": "-3",
+        "FACTORY_BREAKER_FAILURES": "0",
+        "FACTORY_BREAKER_PROBES": "0",
+    },
+    "more than 0": {
+        "FACTORY_CONNECT_TIMEOUT": "0.0",
+        "FACTORY_READ_TIMEOUT": "-1.0",
+        "FACTORY_DEADLINE": "0.0",
+        "FACTORY_BREAKER_WINDOW": "0.0",
+        "FACTORY_BREAKER_SLOW": "0.0",
+        "FACTORY_BREAKER_OPEN_SECONDS": "-10.0",
+        "FACTORY_BREAKER_OPEN_SECONDS_MOST": "0.0",
+    },
+    "0 or more": {
+        "FACTORY_QUEUE": "-1",
+        "FACTORY_QUEUE_SECONDS": "-0.5",
+        "FACTORY_RETRY_JITTER": "-0.2",
+        "FACTORY_RETRY_LEAST": "-1.5",
+        "FACTORY_RETRY_SAVED": "-1",
+        "FACTORY_CANARY_SECONDS": "-60.0",
+    },
+}
+
+
+@pytest.mark.parametrize("possible", IMPOSSIBLE)
+def test_numbers_that_can_not_be_are_named_with_what_they_have_to_be(checkout, possible):
+    refused = checkout.manage("check", **IMPOSSIBLE[possible])
+
+    sentences = {f"{name} is {value}: it has to be {possible}." for name, value in IMPOSSIBLE[possible].items()}
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert sentences <= set(refused.stderr.splitlines())
+
+
+def test_a_rate_over_1_is_one_sentence(checkout):
+    line = said(checkout.manage("check", FACTORY_BREAKER_SLOW_RATE="80"))
+
+    assert line == "FACTORY_BREAKER_SLOW_RATE is 80.0: it has to be more than 0 and at most 1."
+
+
+UNLIKELY = [
+    (
+        {"FACTORY_DEADLINE": "4.1"},
+        "FACTORY_DEADLINE is shorter than FACTORY_CONNECT_TIMEOUT plus FACTORY_READ_TIMEOUT, as one attempt may be.",
+    ),
+    (
+        {"FACTORY_QUEUE_SECONDS": "5"},
+        "FACTORY_QUEUE_SECONDS is not shorter than FACTORY_DEADLINE: who waited would have no time left for the call.",
+    ),
+    (
+        {"FACTORY_RETRY_LEAST": "5"},
+        "FACTORY_RETRY_LEAST is not shorter than FACTORY_DEADLINE: no call would be tried again.",
+    ),
+    (
+        {"FACTORY_CANARY_SECONDS": "0.9"},
+        "FACTORY_CANARY_SECONDS is 0.9: it is at least 1, or 0 for no canary.",
+    ),
+    (
+        {"FACTORY_BREAKER_OPEN_SECONDS": "61"},
+        "FACTORY_BREAKER_OPEN_SECONDS_MOST is less than FACTORY_BREAKER_OPEN_SECONDS.",
+    ),
+    (
+        {"FACTORY_BREAKER_SLOW": "5.1"},
+        "FACTORY_BREAKER_SLOW is longer than FACTORY_DEADLINE: no call would ever be slow.",
+    ),
+    (
+        {"ORDER_LEASE": "5"},
+        "ORDER_LEASE is not longer than FACTORY_DEADLINE: an order would be taken from a request that still waits.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("settings", "sentence"), UNLIKELY, ids=[next(iter(settings)) for settings, _ in UNLIKELY])
+def test_numbers_that_do_not_go_together_are_named(checkout, settings, sentence):
+    assert said(checkout.manage("check", **settings)) == sentence
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("FACTORY_PLACES", "pizza"), ("FACTORY_PLACES", "2.5"), ("FACTORY_DEADLINE", "nan"), ("ORDER_LEASE", "inf")],
+)
+def test_what_is_no_number_is_named(checkout, name, value):
+    assert said(checkout.manage("check", **{name: value})) == f"{name} is not a number, where one is needed."
+
+
+@pytest.mark.parametrize("value", ["500ms", "5 minutes"])
+def test_a_number_with_a_unit_is_none(checkout, value):
+    line = said(checkout.manage("check", FACTORY_BREAKER_WINDOW=value))
+
+    assert line == "FACTORY_BREAKER_WINDOW is not a number, where one is needed."
+
+
+@pytest.mark.parametrize("name", ["FACTORY_BREAKER_ENABLED", "FACTORY_FOLLOW_SUPPORT_LINK"])
+def test_what_is_neither_yes_nor_no_is_named(checkout, name):
+    assert said(checkout.manage("check", **{name: "ture"})).startswith(f"{name} is")
+
+
+def test_what_is_just_possible_is_no_problem(checkout):
+    edges = {
+        "FACTORY_BREAKER_FAILURE_RATE": "1",
+        "FACTORY_BREAKER_SLOW_RATE": "0.01",
+        "FACTORY_BREAKER_JITTER": "0",
+        "FACTORY_RETRY_RATE": "0",
+        "FACTORY_PLACES": "1",
+        "FACTORY_QUEUE": "0",
+        "FACTORY_QUEUE_SECONDS": "0",
+        "FACTORY_RETRY_SAVED": "0",
+        "FACTORY_ATTEMPTS": "1",
+        "FACTORY_CANARY_SECONDS": "0",
+        "FACTORY_DEADLINE": "4.2",
+        "FACTORY_BREAKER_SLOW": "4.2",
+        "FACTORY_BREAKER_OPEN_SECONDS": "60",
+        "ORDER_LEASE": "4.3",
+    }
+    assert checkout.manage("check", **edges).returncode == 0

@@ -1,6 +1,7 @@
 """An order's way through the books, with a factory that does what each test says."""
 
 import threading
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from decimal import Decimal
@@ -14,8 +15,6 @@ from django.utils import timezone
 from franchises.models import Store
 from jwtpizza.accounts.models import User
 from menu.models import MenuItem
-from orders import services
-from orders.factory.client import Reply
 from orders.factory.errors import (
     BadJwt,
     BadResponse,
@@ -27,66 +26,11 @@ from orders.factory.errors import (
     Unverified,
 )
 from orders.models import Order, Reason, Status
+from orders.services import later, sales
 from tests.actors import registered
+from tests.orders.stage import LINK, Crash, age_lease
 
-LINK = "http://factory/api/support/our-key/report/code"
 FAILURES = [ServerError, Unreachable, TooSlow, BadResponse, BadJwt, Unverified, Rejected, Unauthorized]
-
-
-class Crash(BaseException):
-    """The process is gone."""
-
-
-class Gateway:
-    """The way to the factory: answers by `outcome` (an error to raise, or something to do first)."""
-
-    def __init__(self):
-        self.asked = []
-        self.outcome = None
-
-    def make_pizza(self, payload):
-        assert not connection.in_atomic_block
-        assert connection.vendor == "sqlite" or connection.connection is None
-        self.asked.append(payload)
-        if isinstance(self.outcome, BaseException):
-            raise self.outcome
-        if self.outcome is not None:
-            self.outcome(payload)
-        return Reply(f"pizza {payload['order']['id']}", LINK)
-
-    @property
-    def ids(self):
-        return [payload["order"]["id"] for payload in self.asked]
-
-
-@pytest.fixture
-def gateway(monkeypatch):
-    gateway = Gateway()
-    monkeypatch.setattr("orders.factory.gateway.make_pizza", gateway.make_pizza)
-    return gateway
-
-
-@pytest.fixture
-def crashed(demo, gateway):
-    """Leaves an order that its process did not live to settle; its lease has run out."""
-
-    def crashed(*menu_ids, key=None, email="d@jwt.com"):
-        diner, before = User.objects.get(email=email), gateway.outcome
-        gateway.outcome = Crash()
-        with pytest.raises(Crash):
-            services.place_order(diner=diner, franchise_id=1, store_id=1, menu_ids=menu_ids or [1], idempotency_key=key)
-        gateway.outcome = before
-        gateway.asked.clear()
-        order = Order.objects.latest("pk")
-        age_lease(order.pk)
-        return order
-
-    return crashed
-
-
-def age_lease(order_id):
-    # The lease is of the database's clock, which nobody fakes.
-    Order.objects.filter(pk=order_id).update(lease_until=timezone.now() - timedelta(seconds=1))
 
 
 def revenue():
@@ -166,7 +110,7 @@ def test_a_store_that_closes_meanwhile_still_earns_what_it_sold(diner, gateway):
 
 def test_orders_at_once_lose_nothing_of_the_revenue(diner, gateway):
     diners = [registered(f"diner {number}") for number in range(4)]
-    together = threading.Barrier(16)
+    together = threading.Barrier(8)
     gateway.outcome = lambda _: together.wait(20)
 
     def order(number):
@@ -269,7 +213,7 @@ def test_what_nobody_foresaw_is_no_sale_and_is_decided_later(diner, gateway):
     assert the_order().status == Status.PENDING
     age_lease(the_order().pk)
     gateway.outcome = None
-    assert services.settle_abandoned() == {"fulfilled": 0, "failed": 1}
+    assert later.decide_due() == Counter(failed=1)
     assert (the_order().reason, revenue(), len(gateway.asked)) == (Reason.ABANDONED, 0, 1)
 
 
@@ -279,7 +223,7 @@ def test_what_nobody_foresaw_is_no_sale_and_is_decided_later(diner, gateway):
 def test_a_pizza_that_comes_after_its_order_was_given_up_is_not_sold(diner, gateway):
     def give_up(payload):
         age_lease(payload["order"]["id"])
-        assert services.settle_abandoned() == {"fulfilled": 0, "failed": 1}
+        assert later.decide_due() == Counter(failed=1)
 
     gateway.outcome = give_up
     answer = diner.order(1)
@@ -295,7 +239,7 @@ def test_a_pizza_that_was_made_twice_is_sold_once(diner, gateway):
     def take_over(payload):
         gateway.outcome = None
         age_lease(payload["order"]["id"])
-        assert services.settle_abandoned() == {"fulfilled": 1, "failed": 0}
+        assert later.decide_due() == Counter(fulfilled=1)
         Order.objects.update(jwt="the first pizza")
 
     gateway.outcome = take_over
@@ -308,7 +252,7 @@ def test_who_fails_after_another_sold_the_pizza_is_told_of_the_sale(diner, gatew
     def take_over(payload):
         gateway.outcome = None
         age_lease(payload["order"]["id"])
-        services.settle_abandoned()
+        later.decide_due()
         raise TooSlow("too late")
 
     gateway.outcome = take_over
@@ -425,20 +369,20 @@ def test_an_order_left_behind_for_more_than_a_day_is_failed_not_made(crashed, di
 def test_nor_is_it_made_by_who_settles_what_was_left_behind(crashed, gateway):
     crashed(1, key="a-key")
     Order.objects.update(created_at=F("created_at") - timedelta(days=2))
-    assert services.settle_abandoned() == {"fulfilled": 0, "failed": 1}
+    assert later.decide_due() == Counter(failed=1)
     assert gateway.asked == []
 
 
 def booking_fails(monkeypatch, times):
     """The database is gone as often when an order is to be settled."""
-    real, failures = services._book, [OperationalError("gone")] * times
+    real, failures = sales._book, [OperationalError("gone")] * times
 
     def book(*args):
         if failures:
             raise failures.pop()
         return real(*args)
 
-    monkeypatch.setattr(services, "_book", book)
+    monkeypatch.setattr(sales, "_book", book)
 
 
 def test_a_pizza_that_was_made_is_booked_at_the_second_try(diner, gateway, monkeypatch):
@@ -493,15 +437,15 @@ def test_a_refused_order_does_not_use_its_key_up(diner, gateway):
 def test_an_order_whose_lease_runs_is_left_alone(crashed, gateway):
     order = crashed(1, key="a-key")
     Order.objects.update(lease_until=timezone.now() + timedelta(seconds=5))
-    assert services.settle_abandoned() == {"fulfilled": 0, "failed": 0}
+    assert later.decide_due() == Counter()
     order.refresh_from_db()
     assert (order.status, gateway.asked) == (Status.PENDING, [])
 
 
 def test_an_order_without_a_key_is_given_up_and_never_made(crashed, diner, gateway):
     order = crashed(1, 2)
-    assert services.settle_abandoned() == {"fulfilled": 0, "failed": 1}
-    assert services.settle_abandoned() == {"fulfilled": 0, "failed": 0}
+    assert later.decide_due() == Counter(failed=1)
+    assert later.decide_due() == Counter()
     order.refresh_from_db()
     assert (order.status, order.reason, order.jwt) == (Status.FAILED, Reason.ABANDONED, None)
     assert (gateway.asked, revenue()) == ([], 0)
@@ -511,8 +455,8 @@ def test_an_order_without_a_key_is_given_up_and_never_made(crashed, diner, gatew
 def test_an_order_with_a_key_is_made_under_its_own_id(crashed, diner, gateway):
     gateway.outcome = None
     order = crashed(1, 2, key="a-key")
-    assert services.settle_abandoned() == {"fulfilled": 1, "failed": 0}
-    assert services.settle_abandoned() == {"fulfilled": 0, "failed": 0}
+    assert later.decide_due() == Counter(fulfilled=1)
+    assert later.decide_due() == Counter()
     [payload] = gateway.asked
     assert payload["order"]["id"] == order.pk
     assert [item["menuId"] for item in payload["order"]["items"]] == [1, 2]
@@ -526,7 +470,7 @@ def test_an_order_with_a_key_is_made_under_its_own_id(crashed, diner, gateway):
 def test_an_order_with_a_key_that_the_factory_fails_is_a_failure(crashed, diner, gateway):
     crashed(1, key="a-key")
     gateway.outcome = TooSlow("late")
-    assert services.settle_abandoned() == {"fulfilled": 0, "failed": 1}
+    assert later.decide_due() == Counter(failed=1)
     assert (the_order().reason, revenue()) == (Reason.TIMEOUT, 0)
     assert diner.order(1, **KEY).status_code == 504
 
@@ -547,9 +491,9 @@ def test_after_that_whoever_asks_with_its_key_has_it_made(crashed, diner, gatewa
 def test_who_takes_an_order_over_has_the_lease(crashed, gateway):
     crashed(1, key="a-key")
     inner = []
-    gateway.outcome = lambda _: inner.append(services.settle_abandoned())
-    assert services.settle_abandoned() == {"fulfilled": 1, "failed": 0}
-    assert inner == [{"fulfilled": 0, "failed": 0}]
+    gateway.outcome = lambda _: inner.append(later.decide_due())
+    assert later.decide_due() == Counter(fulfilled=1)
+    assert inner == [Counter()]
     assert len(gateway.asked) == 1
 
 
@@ -557,11 +501,11 @@ def test_who_crashes_while_taking_over_leaves_the_order_to_the_next(crashed, gat
     order = crashed(1, key="a-key")
     gateway.outcome = Crash()
     with pytest.raises(Crash):
-        services.settle_abandoned()
-    assert services.settle_abandoned() == {"fulfilled": 0, "failed": 0}
+        later.decide_due()
+    assert later.decide_due() == Counter()
     age_lease(order.pk)
     gateway.outcome = None
-    assert services.settle_abandoned() == {"fulfilled": 1, "failed": 0}
+    assert later.decide_due() == Counter(fulfilled=1)
     assert (gateway.ids, revenue()) == ([order.pk] * 2, Decimal("0.0038"))
 
 
@@ -574,7 +518,7 @@ def test_two_who_settle_at_once_decide_each_order_once(crashed, gateway):
     def settle(_):
         try:
             together.wait(20)
-            return services.settle_abandoned()
+            return later.decide_due()
         finally:
             connection.close()
 
@@ -594,7 +538,7 @@ def test_an_order_that_can_not_be_decided_does_not_hold_up_the_others(crashed, g
             raise ZeroDivisionError
 
     gateway.outcome = break_down
-    assert services.settle_abandoned() == {"fulfilled": 1, "failed": 0}
+    assert later.decide_due() == Counter(fulfilled=1)
     good.refresh_from_db()
     stuck.refresh_from_db()
     assert (good.status, stuck.status) == (Status.FULFILLED, Status.PENDING)
@@ -603,8 +547,8 @@ def test_an_order_that_can_not_be_decided_does_not_hold_up_the_others(crashed, g
 def test_the_command_says_what_became_of_them(crashed, capsys):
     crashed(1)
     crashed(1, key="a-key")
-    call_command("settle_orders")
-    assert capsys.readouterr().out == "1 fulfilled, 1 failed\n"
+    call_command("fulfil_orders", "--once")
+    assert capsys.readouterr().out == "1 fulfilled, 1 failed, 0 pending\n"
 
 
 # --- a diner who is deleted -----------------------------------------------------------------------
@@ -633,7 +577,7 @@ def test_the_pizzas_of_a_deleted_diner_are_forgotten_and_their_price_is_not(admi
 def test_the_waiting_orders_of_a_deleted_diner_are_never_made(crashed, admin, gateway):
     order = crashed(1, key="a-key")
     admin.delete(f"/api/user/{order.diner_id}")
-    assert services.settle_abandoned() == {"fulfilled": 0, "failed": 0}
+    assert later.decide_due() == Counter()
     order.refresh_from_db()
     assert (order.status, order.reason, gateway.asked) == (Status.FAILED, Reason.DINER_DELETED, [])
 
@@ -643,7 +587,7 @@ def test_the_order_of_a_diner_deleted_just_before_it_was_recorded_is_not_sold(cr
     User.objects.filter(pk=order.diner_id).update(
         name="", email="", email_key=None, is_active=False, deleted_at=timezone.now()
     )
-    assert services.settle_abandoned() == {"fulfilled": 0, "failed": 1}
+    assert later.decide_due() == Counter(failed=1)
     order.refresh_from_db()
     assert (order.status, order.reason, order.jwt) == (Status.FAILED, Reason.DINER_DELETED, None)
     assert revenue() == 0

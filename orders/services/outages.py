@@ -1,0 +1,88 @@
+"""What operators need in an outage: the chaos switch, word of each worker's circuit, and the canary."""
+
+import logging
+import secrets
+import threading
+import time
+from typing import Any
+
+from django.conf import settings
+from django.db import connection
+from django.db.models.functions import Now
+
+from orders import selectors
+from orders.factory import gateway
+from orders.factory.errors import FactoryError
+from orders.models import Canary, ChaosSwitch, WorkerCircuit, from_now
+from orders.services import links
+
+log = logging.getLogger("orders")
+
+CHAOS_SECONDS = 15 * 60
+REPORT_SECONDS = 10.0
+WORKER = secrets.token_hex(16)
+
+
+def switch_chaos(*, on: bool) -> bool:
+    """Has half of the calls to the factory fail, in every worker within a second, for 15 minutes or until it is off."""
+    # Off is a second ago: SQLite's clock counts milliseconds, and in this one "now" would still be to come.
+    until = from_now(CHAOS_SECONDS if on else -1)
+    ChaosSwitch.objects.update_or_create(pk=ChaosSwitch.ONLY, defaults={"until": until})
+    selectors.CHAOS.forget()
+    log.warning("chaos is switched %s", "on" if on else "off")
+    return on
+
+
+def report_circuit() -> None:
+    """Tells the other workers how this one's circuit stands, and forgets those that tell nothing any more."""
+    state, seconds_open = gateway.circuit()
+    now: dict[str, Any] = {"state": state, "told_at": Now(), "open_until": None}
+    if seconds_open:
+        now["open_until"] = from_now(seconds_open)
+    mine = WorkerCircuit.objects.filter(worker=WORKER)
+    as_before = mine.filter(state="closed") if state == "closed" else mine.exclude(state="closed")
+    if not as_before.update(**now) and not mine.update(since=Now(), **now):
+        WorkerCircuit.objects.create(worker=WORKER, **now)
+    selectors.gone().delete()
+
+
+def keep_reporting() -> None:
+    """Reports at each change of the circuit and every 10 s, for ever; for a thread of its own."""
+    while True:
+        gateway.CHANGED.clear()
+        try:
+            report_circuit()
+            connection.close()
+        except Exception:
+            log.exception("the circuit's state could not be told")
+        gateway.CHANGED.wait(REPORT_SECONDS)
+
+
+def start_reporting() -> None:
+    """Has this process, which takes orders, tell the others of its circuit from now on."""
+    threading.Thread(target=keep_reporting, name="circuit-report", daemon=True).start()
+
+
+def fly_canary() -> None:
+    """Has a pizza made for nobody, which stands on no book of ours, and keeps what came of it.
+
+    Chaos strikes real orders alone, so that no lighter probe would see it. The support link of one that failed, or
+    came later than a diner waits, is kept.
+    """
+    name = f"canary-{secrets.token_hex(8)}"
+    pizza = {"menuId": 0, "description": "Canary", "price": 0}
+    order = {"id": name, "franchiseId": 0, "storeId": 0, "items": [pizza]}
+    begun = time.monotonic()
+    try:
+        reply = gateway.canary({"diner": {"id": name, "name": "canary", "email": ""}, "order": order})
+        outcome, link = "ok", reply.support_link
+    except FactoryError as error:
+        outcome, link = error.reason, error.support_link
+    seconds = time.monotonic() - begun
+    well = outcome == "ok" and seconds <= settings.FACTORY_DEADLINE
+    data = {"type": "factory", "outcome": outcome, "ms": round(seconds * 1000), "canary": name}
+    log.log(logging.INFO if well else logging.WARNING, "canary pizza: %s", outcome, extra={"data": data})
+    told = {"outcome": outcome, "well": well, "seconds": round(seconds, 3), "flown_at": Now()}
+    Canary.objects.update_or_create(pk=Canary.ONLY, defaults=told)
+    if link and not well:
+        links.keep(link)

@@ -1,0 +1,387 @@
+"""Placing an order, in four steps:
+
+    admit    a place at the factory's guard; who is refused is told so, and nothing was written
+    record   one transaction: what is ordered is looked up and priced, and stands in the books as pending
+    fulfil   the factory is asked, with no transaction open and no database connection held
+    settle   one short transaction, which only a pending order takes part in: fulfilled and paid for, or failed
+
+Who asked for it (`later`) is promised what can't be made now, and `orders.services.later` makes it. Whoever dies in
+between leaves a pending order with a lease; `decide` decides it once that runs out.
+"""
+
+import json
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from hashlib import sha256
+from random import uniform
+from typing import Any, NamedTuple
+
+from django.db import IntegrityError, InterfaceError, OperationalError, connection, transaction
+from django.db.models import BooleanField, Exists, ExpressionWrapper, F, OuterRef, Q, QuerySet, Value
+from django.db.models.functions import Now
+
+from franchises import selectors as franchises
+from franchises.models import Store
+from jwtpizza.accounts.models import User
+from jwtpizza.fields import BitcoinField, as_number
+from jwtpizza.resilience.guard import Admission
+from jwtpizza.resilience.refused import Refused
+from menu import selectors as menu
+from orders import metrics, selectors
+from orders.errors import KeyReused, Undecided, UnderWay, order_failed, order_refused
+from orders.factory import gateway
+from orders.factory.errors import FactoryError
+from orders.models import Order, OrderItem, Reason, Status, from_now, lease_end
+from orders.services import links
+
+log = logging.getLogger("orders")
+
+SETTLE_AGAIN = 2
+# Between two tries of a promised order: as long as it has waited already, within these seconds.
+BACKOFF_LEAST, BACKOFF_MOST = 5.0, 300.0
+
+
+class Wanted(NamedTuple):
+    """What a diner asks for, the Idempotency-Key that it came with, if any, and whether it may be made `later`."""
+
+    diner: User
+    franchise_id: int
+    store_id: int
+    menu_ids: tuple[int, ...]
+    key: str | None
+    later: bool
+
+    def fingerprint(self) -> str:
+        """The same for two that want the same of the same store."""
+        return sha256(json.dumps([self.franchise_id, self.store_id, self.menu_ids]).encode()).hexdigest()
+
+
+class Sale(NamedTuple):
+    """An order with its items."""
+
+    order: Order
+    items: list[OrderItem]
+
+
+class Outcome(NamedTuple):
+    """What a call to the factory came to: a JWT, or the reason why there is none.
+
+    `hopeless` is what no later try can mend; `wait` is how many seconds the factory asks for until then.
+    """
+
+    jwt: str | None = None
+    reason: str = Reason.NONE
+    support_link: str = ""
+    hopeless: bool = False
+    wait: float = 0.0
+
+    @property
+    def status(self) -> Status:
+        return Status.FAILED if self.jwt is None else Status.FULFILLED
+
+    def columns(self) -> dict[str, Any]:
+        """What it makes of a pending order."""
+        decided = {"status": self.status, "settled_at": Now(), "lease_until": None}
+        return {**decided, "jwt": self.jwt, "reason": self.reason, "support_link": self.support_link}
+
+
+def place_order(
+    *,
+    diner: User,
+    franchise_id: int,
+    store_id: int,
+    menu_ids: Sequence[int],
+    idempotency_key: str | None = None,
+    later: bool = False,
+) -> Sale:
+    """A fulfilled order with its JWT and its items, made now or, under the same key in the last 24 hours, before.
+
+    With `later` it may be pending: then it is promised, and made when the factory is back. Raises NotFound for a store
+    or item that isn't there, OrderFailed when the factory made no pizza, OrderRefused when it can't be asked now,
+    KeyReused for a key of another order, UnderWay while the first order of this key is being made, Undecided when
+    the order is in the books and what became of it is not.
+    """
+    wanted = Wanted(diner, franchise_id, store_id, tuple(menu_ids), idempotency_key, later)
+    with metrics.order_seconds.time():
+        if earlier := _earlier(wanted):
+            return _told(_resumed(earlier, later=later))
+        try:
+            return _told(_placed(wanted))
+        except IntegrityError:
+            # Somebody was quicker with the same key.
+            if earlier := _earlier(wanted):
+                return _told(earlier)
+            raise
+
+
+def _placed(wanted: Wanted) -> Sale:
+    try:
+        admission = gateway.admit(before_waiting=_give_connection_back)
+    except Refused as refused:
+        if wanted.later:
+            return _record(wanted, promised=True)
+        metrics.orders.labels("refused").inc()
+        raise order_refused(refused.seconds) from refused
+    with admission:
+        sale = _record(wanted)
+        with _undecided():
+            outcome = _fulfil(sale, admission)
+    with _undecided():
+        _conclude(sale, outcome, later=wanted.later)
+    return sale
+
+
+@contextmanager
+def _undecided() -> Iterator[None]:
+    """The order is in the books: whatever a caller would be told of an error by itself may turn out untrue."""
+    try:
+        yield
+    except Refused:
+        raise
+    except Exception as error:
+        log.exception("an order is in the books, and undecided")
+        raise Undecided from error
+
+
+def _resumed(sale: Sale, *, later: bool) -> Sale:
+    """An order that a crash left behind is decided by whoever asks for it once its lease has run out."""
+    order = sale.order
+    if order.status == Status.PENDING and selectors.due().filter(pk=order.pk).exists():
+        try:
+            with _undecided():
+                decide(order)
+        except Refused as refused:
+            if later and not order.promised:
+                _promise(order, BACKOFF_LEAST)
+            if not order.promised:
+                raise UnderWay(refused.seconds) from refused
+    return sale
+
+
+def _earlier(wanted: Wanted) -> Sale | None:
+    """What the key was used for before; once its window is over, it is free again."""
+    if wanted.key is None:
+        return None
+    orders = Order.objects.filter(diner=wanted.diner, idempotency_key=wanted.key)
+    forgotten = ExpressionWrapper(selectors.OUT_OF_WINDOW & ~Q(status=Status.PENDING), output_field=BooleanField())
+    order = orders.select_related("store", "diner").annotate(forgotten=forgotten).first()
+    if order is None:
+        return None
+    if order.forgotten:
+        orders.filter(pk=order.pk).update(idempotency_key=None)
+        return None
+    if order.fingerprint != wanted.fingerprint():
+        raise KeyReused
+    return _sale(order)
+
+
+def _sale(order: Order) -> Sale:
+    return Sale(order, list(order.items.order_by("pk")))
+
+
+def _record(wanted: Wanted, *, promised: bool = False) -> Sale:
+    """A pending order in the books, at the menu's prices.
+
+    Raises NotFound, IntegrityError when its key is taken, and Undecided when it will be made if it is in the books,
+    and the database went away before it said so.
+    """
+    try:
+        sale = _recorded(wanted, promised=promised)
+    except (OperationalError, InterfaceError) as error:
+        if promised or wanted.key:
+            raise Undecided from error
+        raise
+    if promised:
+        metrics.orders_promised.inc()
+    return sale
+
+
+def _recorded(wanted: Wanted, *, promised: bool) -> Sale:
+    with transaction.atomic():
+        store = franchises.store(franchise_id=wanted.franchise_id, store_id=wanted.store_id)
+        pizzas = menu.items(wanted.menu_ids)
+        order = Order.objects.create(
+            diner=wanted.diner,
+            store=store,
+            total=sum(pizza.price for pizza in pizzas),
+            lease_until=from_now(BACKOFF_LEAST) if promised else lease_end(),
+            promised=promised,
+            idempotency_key=wanted.key,
+            fingerprint=wanted.fingerprint(),
+        )
+        items = OrderItem.objects.bulk_create(
+            OrderItem(order=order, menu_item=pizza, description=pizza.title, price=pizza.price) for pizza in pizzas
+        )
+    return Sale(order, items)
+
+
+def _fulfil(sale: Sale, admission: Admission) -> Outcome:
+    """Has the pizzas made; the books know nothing of it yet."""
+    payload, chaos = _payload(sale), selectors.chaos_is_on()
+    _give_connection_back()
+    try:
+        pizza = gateway.make_pizza(payload, admission=admission, chaos=chaos)
+    except FactoryError as error:
+        return Outcome(
+            reason=error.reason, support_link=error.support_link, hopeless=error.hopeless, wait=error.retry_after
+        )
+    return Outcome(jwt=pizza.jwt, support_link=pizza.support_link)
+
+
+def _payload(sale: Sale) -> dict[str, Any]:
+    """What the factory signs."""
+    order = sale.order
+    return {
+        "diner": {"id": order.diner_id, "name": order.diner.name, "email": order.diner.email},
+        "order": {
+            "franchiseId": order.store.franchise_id,
+            "storeId": order.store_id,
+            "items": [
+                {"menuId": item.menu_item_id, "description": item.description, "price": as_number(item.price)}
+                for item in sale.items
+            ],
+            "id": order.pk,
+        },
+    }
+
+
+def _give_connection_back() -> None:
+    """Four orders that wait for the factory would starve a pool of four; SQLite's own has no server to starve."""
+    if connection.vendor != "sqlite" and not connection.in_atomic_block:
+        connection.close()
+
+
+def _conclude(sale: Sale, outcome: Outcome, *, later: bool, waited: float = 0.0) -> None:
+    """Settles the order, or has it tried again after `waited` seconds more: afterwards it is what the books say."""
+    if later and outcome.status == Status.FAILED and not outcome.hopeless:
+        _promise(sale.order, min(BACKOFF_MOST, max(BACKOFF_LEAST, waited)), wait=min(BACKOFF_MOST, outcome.wait))
+    else:
+        _settle(sale, outcome)
+    if outcome.status == Status.FAILED and outcome.support_link:
+        links.keep(outcome.support_link)
+
+
+def _promise(order: Order, seconds: float, *, wait: float = 0.0) -> None:
+    """The order is tried again in so many seconds, more or less, for a crowd is not to come back at once.
+
+    `wait` is how long the factory wants to be left alone.
+    """
+    pause = max(wait, seconds * uniform(0.9, 1.1))  # noqa: S311
+    pending = Order.objects.filter(pk=order.pk, status=Status.PENDING)
+    promised = _persistently(lambda: bool(pending.update(promised=True, lease_until=from_now(pause))))
+    if not promised:
+        order.refresh_from_db()
+    elif not order.promised:
+        order.promised = True
+        metrics.orders_promised.inc()
+
+
+def _settle(sale: Sale, outcome: Outcome) -> None:
+    """Decides a pending order, and pays the store for a fulfilled one; afterwards `order` is what the books say."""
+    order = sale.order
+    pending = Order.objects.filter(pk=order.pk, status=Status.PENDING)
+    if outcome.status == Status.FULFILLED:
+        # A deleted diner's name is to be nowhere, so a JWT that has it in it is not kept.
+        pending = pending.filter(Exists(User.objects.filter(pk=OuterRef("diner_id"), deleted_at=None)))
+    if _persistently(lambda: _book(order, pending, outcome)):
+        order.status, order.jwt, order.reason = outcome.status, outcome.jwt, outcome.reason
+        order.support_link = outcome.support_link
+        _count(sale)
+        return
+    order.refresh_from_db(fields=["status", "jwt", "reason", "support_link"])
+    if order.status == Status.PENDING:
+        _settle(sale, Outcome(reason=Reason.DINER_DELETED))
+
+
+def _book(order: Order, pending: QuerySet[Order], outcome: Outcome) -> bool:
+    with transaction.atomic():
+        decided = pending.update(**outcome.columns())
+        if decided and outcome.status == Status.FULFILLED:
+            earned = Value(order.total, output_field=BitcoinField())
+            Store.objects.filter(pk=order.store_id).update(revenue=F("revenue") + earned)
+    return bool(decided)
+
+
+def _count(sale: Sale) -> None:
+    metrics.orders.labels(sale.order.status).inc()
+    if sale.order.status == Status.FULFILLED:
+        metrics.pizzas_sold.inc(len(sale.items))
+        metrics.revenue.inc(float(sale.order.total))
+
+
+def _persistently(book: Callable[[], bool]) -> bool:
+    """A few times, each with a new connection: a pizza was made, and somebody waits for it. Raises django.db.Error."""
+    for _ in range(SETTLE_AGAIN):
+        try:
+            return book()
+        except (OperationalError, InterfaceError):
+            log.warning("an order could not be settled; once more", exc_info=True)
+            connection.close_if_unusable_or_obsolete()
+    return book()
+
+
+def _told(sale: Sale) -> Sale:
+    """What the books say is what the diner is told: the sale, its promise, or an error."""
+    order = sale.order
+    if order.status == Status.PENDING and not order.promised:
+        raise UnderWay
+    if order.status == Status.FAILED:
+        raise order_failed(order.reason, support_link=order.support_link if order.diner.is_superuser else "")
+    return sale
+
+
+def decide(order: Order) -> bool:
+    """Takes over an order whose lease has run out, and brings it to its end; False where there is nothing to do.
+
+    The diner who was promised the order, or sent an Idempotency-Key, in the last 24 hours is waiting for it: it is
+    posted again under the same id (the factory only signs, so a second time is harmless). Any other is failed: its
+    diner was told nothing that speaks against it. Raises Refused when the factory can't be asked now, and then
+    nothing has changed.
+    """
+    if give_up(order):
+        return True
+    with gateway.admit(before_waiting=_give_connection_back) as admission:
+        if not _claimed(selectors.awaited(), order):
+            return False
+        sale = _sale(order)
+        outcome = _fulfil(sale, admission)
+    # Both by the database's clock: how long the order had waited when this try was due.
+    waited = (order.lease_until - order.created_at).total_seconds() if order.lease_until else 0.0
+    _conclude(sale, outcome, later=order.promised, waited=waited)
+    return True
+
+
+def give_up(order: Order) -> bool:
+    """Fails an order whose lease has run out, if nobody waits for it; whether it did."""
+    claimed = _claimed(selectors.abandoned(), order)
+    if claimed:
+        _settle(_sale(order), Outcome(reason=Reason.ABANDONED))
+    return claimed
+
+
+def _claimed(orders: QuerySet[Order], order: Order) -> bool:
+    """Takes the lease over, unless somebody else did, or decided the order meanwhile."""
+    return bool(orders.filter(pk=order.pk).update(lease_until=lease_end()))
+
+
+def fetch_factory_keys() -> None:
+    """Fetches the factory's public keys ahead of the first order; without them, that order does."""
+    try:
+        gateway.fetch_keys()
+    except FactoryError as error:
+        log.warning("the factory's keys could not be fetched: %s", error)
+
+
+def erase_diner(*, user: User, **_: object) -> None:
+    """A signal receiver for a deleted user: waiting orders are off, and the pizzas that carry the name are gone."""
+    waiting = Order.objects.filter(diner=user, status=Status.PENDING)
+    failed = waiting.update(**Outcome(reason=Reason.DINER_DELETED).columns())
+    transaction.on_commit(lambda: metrics.orders.labels(Status.FAILED).inc(failed))
+    _erase_pizzas(user)
+    # Once more for those that were settled beside this transaction; later ones find the diner deleted.
+    transaction.on_commit(lambda: _erase_pizzas(user))
+
+
+def _erase_pizzas(user: User) -> None:
+    Order.objects.filter(diner=user, status=Status.FULFILLED).update(jwt="")
