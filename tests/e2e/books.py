@@ -1,21 +1,79 @@
 """Do the books agree, with themselves and with the factory's?"""
 
+import secrets
 import sqlite3
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
+import pytest
 
+POSTGRESQL = "postgres://postgres@127.0.0.1:5432"
+MARIADB_HOST, MARIADB_PORT = "127.0.0.1", 3306
+
+# The rows that a statement finds; one that changes something has done so when it returns, and finds none.
 Query = Callable[[str], list[tuple[Any, ...]]]
+
+
+class Database(NamedTuple):
+    """An empty database, by its `DATABASE_URL`, and a way to ask it."""
+
+    url: str
+    query: Query
+
+
+@contextmanager
+def new_sqlite(directory: Path) -> Iterator[Database]:
+    path = directory / "live.sqlite3"
+    yield Database(f"sqlite:///{path}", sqlite(path))
+
+
+@contextmanager
+def new_postgresql(directory: Path) -> Iterator[Database]:
+    """Skips the test where no PostgreSQL answers; gone afterwards, as MariaDB's."""
+    try:
+        connection = psycopg.connect(f"{POSTGRESQL}/postgres", autocommit=True, connect_timeout=2)
+    except psycopg.OperationalError as error:
+        pytest.skip(f"no PostgreSQL answers at {POSTGRESQL}: {error}")
+    name = f"jwtpizza_{secrets.token_hex(6)}"
+    connection.execute(f"CREATE DATABASE {name}")
+    yield Database(f"{POSTGRESQL}/{name}", postgresql(f"{POSTGRESQL}/{name}"))
+    connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    connection.close()
+
+
+@contextmanager
+def new_mariadb(directory: Path) -> Iterator[Database]:
+    driver = pytest.importorskip("MySQLdb", reason="mysqlclient is not installed (requirements-mariadb.txt)")
+    address = {"host": MARIADB_HOST, "port": MARIADB_PORT, "user": "root", "autocommit": True}
+    try:
+        connection = driver.connect(**address, connect_timeout=2)
+    except driver.OperationalError as error:
+        pytest.skip(f"no MariaDB answers root at {MARIADB_HOST}:{MARIADB_PORT}: {error}")
+
+    def query(sql: str) -> list[tuple[Any, ...]]:
+        with connection.cursor() as cursor:
+            cursor.execute(sql)
+            return list(cursor.fetchall())
+
+    name = f"jwtpizza_{secrets.token_hex(6)}"
+    query(f"CREATE DATABASE {name} CHARACTER SET utf8mb4")
+    query(f"USE {name}")
+    yield Database(f"mysql://root@{MARIADB_HOST}:{MARIADB_PORT}/{name}", query)
+    query(f"DROP DATABASE {name}")
+    connection.close()
+
+
+NEW = {"SQLite": new_sqlite, "PostgreSQL": new_postgresql, "MariaDB": new_mariadb}
 
 
 def sqlite(path: Path) -> Query:
     """Asks a SQLite database that a service may be using."""
 
     def query(sql: str) -> list[tuple[Any, ...]]:
-        with closing(sqlite3.connect(path, timeout=10)) as connection:
+        with closing(sqlite3.connect(path, timeout=10, isolation_level=None)) as connection:
             return connection.execute(sql).fetchall()
 
     return query
@@ -26,14 +84,15 @@ def postgresql(url: str) -> Query:
 
     def query(sql: str) -> list[tuple[Any, ...]]:
         with psycopg.connect(url, autocommit=True) as connection:
-            return connection.execute(sql).fetchall()
+            cursor = connection.execute(sql)
+            return cursor.fetchall() if cursor.description else []
 
     return query
 
 
 def orders(query: Query) -> dict[int, dict[str, Any]]:
     """Each order by its id."""
-    names = "id, diner_id, store_id, total, status, reason, jwt, lease_until, idempotency_key"
+    names = "id, diner_id, store_id, total, status, reason, jwt, lease_until, idempotency_key, promised"
     return {
         row[0]: dict(zip(names.split(", "), row, strict=True)) for row in query(f"SELECT {names} FROM orders_order")
     }
@@ -51,8 +110,10 @@ def check(query: Query, factory: Any) -> list[dict[str, Any]]:
     priced = dict(query("SELECT order_id, SUM(price) FROM orders_orderitem GROUP BY order_id"))
     assert {order_id: order["total"] for order_id, order in placed.items()} == priced
     assert all((order["jwt"] is None) == (order["status"] != "fulfilled") for order in placed.values())
+    asked_for = factory.books()["ids"]
     for order in fulfilled:
         check_pizza(order, factory)
+        assert str(order["id"]) in asked_for
     assert len({order["jwt"] for order in fulfilled}) == len(fulfilled)
     return fulfilled
 
@@ -63,4 +124,3 @@ def check_pizza(order: dict[str, Any], factory: Any) -> None:
     assert answer.status_code == 200, answer.text
     payload = answer.json()["payload"]
     assert (payload["order"]["id"], payload["diner"]["id"]) == (order["id"], order["diner_id"])
-    assert str(order["id"]) in factory.books()["ids"]

@@ -1,29 +1,40 @@
 """What the tests of a running service do again and again."""
 
+import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from typing import Any
 
 import requests
 
 from tests.e2e import books
-from tests.live import Service
+from tests.live import Service, Worker
 
-# Short, so that a lease runs out within a test.
+# Nobody is refused because others are at the factory: what is tested is what many do at once.
+PATIENT = {"FACTORY_QUEUE": "50", "FACTORY_QUEUE_SECONDS": "3"}
+# Short, so that a lease runs out, and a circuit recovers, within a test.
 DEADLINE_SECONDS = 3
-ENVIRONMENT = {
+ENVIRONMENT = PATIENT | {
     "FACTORY_CONNECT_TIMEOUT": "0.5",
     "FACTORY_READ_TIMEOUT": str(DEADLINE_SECONDS),
-    "FACTORY_DEADLINE": str(DEADLINE_SECONDS),
-    "ORDER_LEASE": str(DEADLINE_SECONDS + 0.5),
+    "FACTORY_DEADLINE": str(DEADLINE_SECONDS + 0.5),
+    "ORDER_LEASE": str(DEADLINE_SECONDS + 1),
+    "FACTORY_BREAKER_OPEN_SECONDS": "1",
+    "FACTORY_BREAKER_OPEN_SECONDS_MOST": "2",
+    "FACTORY_CANARY_SECONDS": "0",
 }
 
 
-def order(service: Service, token: str, *menu_ids: int, key: str | None = None, **more: Any) -> requests.Response:
+def order(
+    service: Service, token: str, *menu_ids: int, key: str | None = None, later: bool = False, **more: Any
+) -> requests.Response:
+    """Places it; with `later`, one that can't be made now is to be promised."""
     body = {"franchiseId": 1, "storeId": 1, "items": [{"menuId": menu_id} for menu_id in menu_ids]}
-    headers = {} if key is None else {"Idempotency-Key": key}
+    headers = {"Prefer": "respond-async"} if later else {}
+    headers |= {} if key is None else {"Idempotency-Key": key}
     return service("POST", "/api/order", body, token=token, headers=headers, **more)
 
 
@@ -51,7 +62,7 @@ def settle(service: Service, query: books.Query) -> None:
     """Has abandoned orders settled, until none is pending."""
 
     def none_pending() -> bool:
-        service.manage("settle_orders")
+        service.manage("fulfil_orders", "--once")
         return query("SELECT 1 FROM orders_order WHERE status = 'pending'") == []
 
     eventually(none_pending)
@@ -68,3 +79,50 @@ def kill_while_eight_orders_wait(service: Service, factory: Any, token: str) -> 
         service.kill()
     assert all(isinstance(placed.exception(), requests.ConnectionError) for placed in waiting)
     factory.forget()
+
+
+def promise(
+    service: Service, query: books.Query, factory: Any, token: str, count: int, *, delay: float = 0
+) -> list[int]:
+    """The ids of that many orders, promised while the factory fails, and now due.
+
+    The factory is well again, has forgotten them, and takes `delay` milliseconds for each.
+    """
+    factory.chaos("fail")
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: order(service, token, 1, 3, later=True), range(count)))
+    factory.forget()
+    factory.chaos("none", delay=delay)
+    assert [answer.status_code for answer in answers] == [202] * count, [answer.text for answer in answers]
+    query("UPDATE orders_order SET lease_until = created_at WHERE status = 'pending'")
+    return [answer.json()["order"]["id"] for answer in answers]
+
+
+@contextmanager
+def working(service: Service, count: int = 1) -> Iterator[list[Worker]]:
+    """That many workers side by side; none of them is left afterwards."""
+    directory = service.log.parent
+    workers = [Worker(service, directory / f"worker-{number}.log") for number in range(count)]
+    try:
+        yield workers
+    finally:
+        for worker in workers:
+            worker.kill()
+
+
+@contextmanager
+def nobody_writes(database: books.Database) -> Iterator[None]:
+    """To SQLite, where whoever is paused while they write stops everybody else."""
+    path = database.url.removeprefix("sqlite:///")
+    if path == database.url:
+        yield
+        return
+    with closing(sqlite3.connect(path, timeout=30, isolation_level=None)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        yield
+        connection.execute("ROLLBACK")
+
+
+def count(query: books.Query, status: str) -> int:
+    """How many orders have it."""
+    return int(query(f"SELECT COUNT(*) FROM orders_order WHERE status = '{status}'")[0][0])

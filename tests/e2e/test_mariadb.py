@@ -1,6 +1,5 @@
 """The service on MariaDB: the same books, whatever the server's own time zone and character set are."""
 
-import secrets
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,34 +9,21 @@ from tests.e2e.steps import ENVIRONMENT, all_at_once, kill_while_eight_orders_wa
 
 pytestmark = pytest.mark.slow
 
-HOST, PORT = "127.0.0.1", 3306
+
+@pytest.fixture
+def database(tmp_path):
+    with books.new_mariadb(tmp_path) as database:
+        yield database
 
 
 @pytest.fixture
-def query():
-    """Asks a database that is made for this test."""
-    driver = pytest.importorskip("MySQLdb", reason="mysqlclient is not installed (requirements-mariadb.txt)")
-    try:
-        connection = driver.connect(host=HOST, port=PORT, user="root", connect_timeout=2, autocommit=True)
-    except driver.OperationalError as error:
-        pytest.skip(f"no MariaDB answers root at {HOST}:{PORT}: {error}")
-
-    def query(sql):
-        with connection.cursor() as cursor:
-            cursor.execute(sql)
-            return list(cursor.fetchall())
-
-    query.database = f"jwtpizza_{secrets.token_hex(6)}"
-    query(f"CREATE DATABASE {query.database} CHARACTER SET utf8mb4")
-    query(f"USE {query.database}")
-    yield query
-    query(f"DROP DATABASE {query.database}")
-    connection.close()
+def query(database):
+    return database.query
 
 
 @pytest.fixture
-def service(serve, query):
-    return serve(f"mysql://root@{HOST}:{PORT}/{query.database}", env=ENVIRONMENT)
+def service(serve, database):
+    return serve(database.url, env=ENVIRONMENT)
 
 
 @pytest.fixture

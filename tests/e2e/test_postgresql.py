@@ -1,6 +1,5 @@
 """The service on PostgreSQL: a small pool that is never short, and connections that go away."""
 
-import secrets
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -9,26 +8,26 @@ import psycopg
 import pytest
 
 from tests.e2e import books
-from tests.e2e.steps import ENVIRONMENT, all_at_once, eventually, kill_while_eight_orders_wait, order, settle
+from tests.e2e.steps import (
+    ENVIRONMENT,
+    PATIENT,
+    all_at_once,
+    eventually,
+    kill_while_eight_orders_wait,
+    order,
+    settle,
+)
 
 pytestmark = pytest.mark.slow
 
-SERVER = "postgres://postgres@127.0.0.1:5432"
 POOL, POOL_TIMEOUT = 4, 2.0
 SMALL_POOL = {"DB_POOL_MAX": str(POOL), "DB_POOL_TIMEOUT": str(POOL_TIMEOUT)}
 
 
 @pytest.fixture
-def database_url():
-    try:
-        connection = psycopg.connect(f"{SERVER}/postgres", autocommit=True, connect_timeout=2)
-    except psycopg.OperationalError as error:
-        pytest.skip(f"no PostgreSQL answers at {SERVER}: {error}")
-    name = f"jwtpizza_{secrets.token_hex(6)}"
-    connection.execute(f"CREATE DATABASE {name}")
-    yield f"{SERVER}/{name}"
-    connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
-    connection.close()
+def database_url(tmp_path):
+    with books.new_postgresql(tmp_path) as database:
+        yield database.url
 
 
 @pytest.fixture
@@ -38,7 +37,7 @@ def query(database_url):
 
 @pytest.fixture
 def service(serve, database_url):
-    return serve(database_url, workers=1, threads=32, env=SMALL_POOL)
+    return serve(database_url, workers=1, threads=32, env=PATIENT | SMALL_POOL)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import random
 import threading
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -25,8 +26,13 @@ VEGGIE = 380_000  # satoshi
 
 
 @pytest.fixture
-def service(serve):
-    return serve(env=ENVIRONMENT)
+def environment():
+    return ENVIRONMENT
+
+
+@pytest.fixture
+def service(serve, environment):
+    return serve(env=environment)
 
 
 @pytest.fixture
@@ -102,6 +108,8 @@ def test_an_order_that_a_crash_cut_off_is_not_sold(service, factory, query, toke
     assert service("GET", "/api/order", token=token).json()["orders"] == []
 
 
+# The lease has to outlast the start of the service.
+@pytest.mark.parametrize("environment", [ENVIRONMENT | {"ORDER_LEASE": "12"}], ids=["long lease"])
 def test_an_order_with_a_key_that_a_crash_cut_off_is_sold_once(service, factory, query, token):
     crash_between_record_and_settle(service, factory, token, key="a-key")
 
@@ -147,6 +155,7 @@ class Crowd:
                 self.over.wait(0.05)  # the service is down for a while
             else:
                 self.told.append(answer)
+                self.over.wait(0.05 if answer.status_code == 503 else 0)
 
 
 WEATHERS = (
@@ -192,11 +201,16 @@ def test_after_any_chaos_and_any_crash_the_books_agree(service, factory, query):
     for sale in sales:
         assert fulfilled[sale["order"]["id"]]["jwt"] == sale["jwt"]
     statuses = [answer.status_code for answer in crowd.told]
-    assert set(statuses) <= {200, 500, 504}
+    print("told", dict(Counter(statuses)), "killed", kills, "times")
+    assert set(statuses) <= {200, 500, 503, 504}
+    refused = [answer for answer in crowd.told if answer.status_code == 503]
+    assert {answer.json()["error"] for answer in refused} <= {"Factory unavailable"}
+    assert all(int(answer.headers["Retry-After"]) >= 1 for answer in refused)
     assert kills >= 3
     assert statuses.count(200) > 20
     failed = [placed for placed in books.orders(query).values() if placed["status"] == "failed"]
-    told_failed = len(statuses) - len(sales)
+    # Of those who were refused nothing is in the books.
+    told_failed = len(statuses) - len(sales) - len(refused)
     # Whoever was not answered was cut off by a kill: one for each of the crowd at most.
     assert 0 <= len(fulfilled) - len(sales) <= 8 * kills
     assert told_failed <= len(failed) <= told_failed + 8 * kills
