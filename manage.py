@@ -11,14 +11,18 @@ def main() -> None:
     from django.core.management import execute_from_command_line
     from django.db import OperationalError
 
+    from jwtpizza.observability.lines import refuse
+
     try:
         execute_from_command_line(sys.argv)
     except ImproperlyConfigured as problem:
-        sys.exit(str(problem))
+        refuse(problem)
+        sys.exit(1)
     except OperationalError as problem:
         if "--traceback" in sys.argv:
             raise
-        sys.exit(f"The database of DATABASE_URL refuses: {problem}")
+        refuse(f"The database of DATABASE_URL refuses: {problem}")
+        sys.exit(1)
 
 
 if __name__ == "__main__":

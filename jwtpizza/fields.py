@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -11,6 +12,7 @@ from django.core.validators import DecimalValidator, MinValueValidator
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.expressions import Combinable
+from django.db.models.functions import Now
 from django.utils.functional import cached_property
 
 DECIMALS = 8
@@ -134,3 +136,9 @@ class BitcoinField(models.BigIntegerField):
     def formfield(self, **kwargs: Any) -> forms.Field | None:
         decimal = {"form_class": forms.DecimalField, "max_digits": DIGITS, "decimal_places": DECIMALS}
         return models.Field.formfield(self, **{**decimal, **kwargs})
+
+
+def from_now(seconds: float) -> models.Expression:
+    """That many seconds from now by the database's clock: the clocks of two machines need not agree."""
+    later = Now() + models.Value(timedelta(seconds=seconds))
+    return models.ExpressionWrapper(later, output_field=models.DateTimeField())

@@ -1,10 +1,12 @@
 """All settings, all of them from the environment; README.md lists the names with their meaning."""
 
+import sys
 from collections.abc import Callable
 from datetime import timedelta
 from math import inf, isfinite
 from pathlib import Path
 from typing import Any, ClassVar
+from urllib.parse import urlsplit
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
@@ -23,6 +25,15 @@ def _yes(text: str) -> bool:
     return {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}[
         text.strip().lower()
     ]
+
+
+def _is_push_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and "@" not in parts.netloc and parts.path > "/"
 
 
 class Environment(environ.Env):  # type: ignore[misc]
@@ -58,12 +69,13 @@ ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[] if PRODUCTION else ["localh
 # --- what runs -----------------------------------------------------------------------------------
 
 INSTALLED_APPS = [
-    "django.contrib.admin",
+    "jwtpizza.apps.AdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "django.contrib.humanize",
     "corsheaders",
     "rest_framework",
     "drf_spectacular",
@@ -89,7 +101,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "django_prometheus.middleware.PrometheusAfterMiddleware",
+    "jwtpizza.observability.middleware.RequestMetrics",
 ]
 
 ROOT_URLCONF = "jwtpizza.urls"
@@ -256,18 +268,45 @@ ORDER_LEASE = env.float("ORDER_LEASE", default=30.0)
 # --- telemetry -----------------------------------------------------------------------------------
 
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
-LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+WORKER_METRICS_PORT = env.int("WORKER_METRICS_PORT", default=0)
+# Where the processes keep what they count, which prometheus_client looks for before it reads any setting.
+if metrics_folder := env.str("PROMETHEUS_MULTIPROC_DIR", default=""):
+    Path(metrics_folder).mkdir(parents=True, exist_ok=True)
+# Our own endpoints take 1 to 5 ms, and an order 5 s at most.
+PROMETHEUS_LATENCY_BUCKETS = (0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, inf)
+LOG_LEVELS, LOG_FORMATS = ("DEBUG", "INFO", "WARNING", "ERROR"), ("json", "text")
 LOG_LEVEL = env.str("LOG_LEVEL", default="INFO")
+LOG_FORMAT = env.str("LOG_FORMAT", default="text" if sys.stdout.isatty() else "json")
+LOG_SOURCE = env.str("LOG_SOURCE", default="jwt-pizza-service")
+LOG_BODIES = env.bool("LOG_BODIES", default=True)
+DB_SLOW_SECONDS = env.float("DB_SLOW_SECONDS", default=0.2)
+LOKI_URL = env.str("LOKI_URL", default="")
+LOKI_USER = env.str("LOKI_USER", default="")
+LOKI_TOKEN = env.str("LOKI_TOKEN", default="")
+LOKI = {
+    "()": "jwtpizza.observability.loki.Handler",
+    "formatter": "json",
+    "url": LOKI_URL,
+    "user": LOKI_USER,
+    "token": LOKI_TOKEN,
+    "source": LOG_SOURCE,
+}
+LOGGING_CONFIG = "jwtpizza.observability.logs.configure"
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"json": {"()": "jwtpizza.observability.logs.JsonFormatter"}},
-    "handlers": {
-        "stdout": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": "json"},
+    "formatters": {
+        "json": {"()": "jwtpizza.observability.logs.JsonFormatter", "source": LOG_SOURCE},
+        "text": {"()": "jwtpizza.observability.logs.TextFormatter"},
     },
-    "root": {"handlers": ["stdout"], "level": LOG_LEVEL},
+    "handlers": {
+        "stdout": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": LOG_FORMAT},
+        **({"loki": LOKI} if LOKI_URL else {}),
+    },
+    "root": {"handlers": ["stdout", "loki"] if LOKI_URL else ["stdout"], "level": LOG_LEVEL},
     "loggers": {
-        "django": {"handlers": [], "level": "INFO"},
+        # Its words at DEBUG are about templates.
+        "django": {"handlers": [], "level": "INFO" if LOG_LEVEL == "DEBUG" else LOG_LEVEL},
         # The request log has one line for each answer; Django's own warning would be a second one.
         "django.request": {"level": "CRITICAL"},
     },
@@ -316,6 +355,7 @@ NUMBERS: tuple[tuple[str, Callable[[float], bool], tuple[str, ...]], ...] = (
             "FACTORY_BREAKER_SLOW",
             "FACTORY_BREAKER_OPEN_SECONDS",
             "FACTORY_BREAKER_OPEN_SECONDS_MOST",
+            "DB_SLOW_SECONDS",
         ),
     ),
     (
@@ -329,6 +369,11 @@ NUMBERS: tuple[tuple[str, Callable[[float], bool], tuple[str, ...]], ...] = (
             "FACTORY_RETRY_SAVED",
             "FACTORY_CANARY_SECONDS",
         ),
+    ),
+    (
+        "a number from 0 to 65535",
+        lambda port: 0 <= port <= 65535,
+        ("WORKER_METRICS_PORT",),
     ),
 )
 REFUSED = (
@@ -391,6 +436,20 @@ REFUSED = (
         "DATABASE_URL begins with sqlite:///, postgres:// or mysql://.",
     ),
     (LOG_LEVEL not in LOG_LEVELS, f'LOG_LEVEL is "{LOG_LEVEL}": it is one of {", ".join(LOG_LEVELS)}.'),
+    (LOG_FORMAT not in LOG_FORMATS, f'LOG_FORMAT is "{LOG_FORMAT}": it is json or text.'),
+    (not LOG_SOURCE, "LOG_SOURCE is empty: it is the label under which the logs are found."),
+    (
+        LOKI_URL and not _is_push_address(LOKI_URL),
+        "LOKI_URL is no address to push to, as https://logs.example/loki/api/v1/push is (no user, no token).",
+    ),
+    (
+        bool(LOKI_USER) != bool(LOKI_TOKEN),
+        "Of LOKI_USER and LOKI_TOKEN one is missing: Loki asks for both, or for neither.",
+    ),
+    (
+        PRODUCTION and LOKI_TOKEN and not LOKI_URL.startswith("https://"),
+        "LOKI_TOKEN would be sent in the clear: LOKI_URL has to begin with https://.",
+    ),
 )
 if problems := [sentence for wrong, sentence in REFUSED if wrong]:
     raise ImproperlyConfigured("\n".join(problems))

@@ -16,6 +16,7 @@ from django.core.wsgi import get_wsgi_application
 from django.db import connection
 
 from jwtpizza.api.content_type import readable
+from jwtpizza.observability.lines import refuse
 
 if server := multiprocessing.parent_process():
     # granian's own handlers, which replace these, hear nothing until its worker serves.
@@ -26,13 +27,14 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "jwtpizza.settings")
 try:
     _django = get_wsgi_application()
 except ImproperlyConfigured as problem:
-    sys.stderr.write(f"{problem}\n")
+    refuse(problem)
     # granian would start its workers again and again: it takes two that fail in turn for no crash loop.
     if server and server.pid:
         os.kill(server.pid, signal.SIGTERM)
     sys.exit(1)
 
 # What Django's models are in can be imported from here on.
+from jwtpizza.observability import metrics
 from orders.services.outages import start_reporting
 from orders.services.sales import fetch_factory_keys
 
@@ -64,6 +66,7 @@ def _end_with(server: BaseProcess) -> None:
     os._exit(1)
 
 
+metrics.tidy()
 Thread(target=_fetch_keys, name="factory-keys", daemon=True).start()
 start_reporting()
 if server:

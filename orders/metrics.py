@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from itertools import product
 
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 from prometheus_client.metrics import MetricWrapperBase
 
 from jwtpizza.resilience.retry import RESULTS
@@ -31,6 +31,12 @@ order_seconds = Histogram(
 )
 attempts = Counter("jwtpizza_factory_attempts", "Requests for a pizza, by what came of them.", ["outcome"])
 attempt_seconds = Histogram("jwtpizza_factory_attempt_seconds", "How long they took.", buckets=SECONDS)
+in_flight = Gauge("jwtpizza_factory_in_flight", "Requests for a pizza that are under way.", multiprocess_mode="livesum")
+last_success = Gauge(
+    "jwtpizza_factory_last_success_timestamp_seconds",
+    "When a pizza was last made and verified.",
+    multiprocess_mode="max",
+)
 retries = Counter("jwtpizza_factory_retries", "Second attempts that were due, by what came of them.", ["result"])
 refusals = Counter("jwtpizza_factory_refusals", "Calls that were not made, by the reason.", ["reason"])
 transitions = Counter("jwtpizza_factory_breaker_transitions", "Changes of a worker's circuit.", ["from", "to"])

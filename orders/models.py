@@ -1,6 +1,5 @@
 """Sales: what was ordered, by whom, where, and what became of it."""
 
-from datetime import timedelta
 from hashlib import sha256
 from typing import ClassVar
 
@@ -10,7 +9,7 @@ from django.db.models.functions import Now
 
 from franchises.models import Store
 from jwtpizza.accounts.models import User
-from jwtpizza.fields import BitcoinField, KeyField
+from jwtpizza.fields import BitcoinField, KeyField, from_now
 from menu.models import MenuItem
 
 
@@ -35,12 +34,6 @@ class Reason(models.TextChoices):
     CHAOS = "chaos"
     ABANDONED = "abandoned"
     DINER_DELETED = "diner_deleted"
-
-
-def from_now(seconds: float) -> models.Expression:
-    """That many seconds from now by the database's clock: the clocks of two machines need not agree."""
-    later = Now() + models.Value(timedelta(seconds=seconds))
-    return models.ExpressionWrapper(later, output_field=models.DateTimeField())
 
 
 def lease_end() -> models.Expression:
@@ -74,6 +67,7 @@ class Order(models.Model):
         indexes: ClassVar = [
             models.Index(fields=["diner", "-id"], name="order_history"),
             models.Index(fields=["status", "lease_until"], name="order_leases"),
+            models.Index(fields=["status", "created_at", "total"], name="order_sales"),
         ]
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["diner", "idempotency_key"], name="order_idempotency_once"),

@@ -2,18 +2,25 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
+from decimal import Decimal
+from itertools import pairwise, product
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from django.conf import settings
-from django.db.models import Q, QuerySet
+from django.db.models import Count, DurationField, ExpressionWrapper, Min, Q, QuerySet, Sum, Value
 from django.db.models.functions import Now
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
 
 from jwtpizza.accounts.models import User
 from jwtpizza.api.body import iso
 from jwtpizza.api.errors import NotFound
-from orders.models import Canary, ChaosSwitch, Order, Status, SupportLink, WorkerCircuit, digest_of, from_now
+from jwtpizza.fields import from_now
+from jwtpizza.observability.metrics import gauge
+from orders.models import Canary, ChaosSwitch, Order, Status, SupportLink, WorkerCircuit, digest_of
 
 Known = TypeVar("Known")
 # A process that told nothing for three times its period is gone.
@@ -111,6 +118,11 @@ class Circuit(NamedTuple):
     since: datetime
     seconds_open: float
 
+    @property
+    def stands(self) -> str:
+        """Its state as the next order will meet it: one that was open for long enough lets that order probe."""
+        return "half-open" if self.state == "open" and not self.seconds_open else self.state
+
     def is_well(self, canary: "Canary | None") -> bool:
         """It takes orders, and there is no reason to expect that they fail."""
         found_out = canary is not None and canary.well and canary.flown_at > self.since
@@ -171,12 +183,70 @@ def factory_report() -> dict[str, Any]:
     return known | {"lastOrder": last_decided()}
 
 
+def gauges() -> Iterator[Metric]:
+    """What Prometheus is told of the books and of the factory, however many workers there are."""
+    pending = Order.objects.filter(status=Status.PENDING)
+    age = ExpressionWrapper(Now() - Min("created_at"), output_field=DurationField())
+    waiting = pending.aggregate(count=Count("pk"), oldest=age)
+    oldest = waiting["oldest"].total_seconds() if waiting["oldest"] else 0.0
+    yield gauge("jwtpizza_orders_pending", "Orders that are not decided yet.", waiting["count"])
+    yield gauge("jwtpizza_orders_oldest_pending_seconds", "How long the oldest of them has waited.", oldest)
+    states = Counter(circuit.stands for circuit in CIRCUITS())
+    workers = GaugeMetricFamily("jwtpizza_factory_breaker_workers", "Processes by their circuit.", labels=["state"])
+    for state in ("closed", "open", "half-open"):
+        workers.add_metric([state], states[state])
+    yield workers
+    if canary := CANARY():
+        yield gauge("jwtpizza_factory_up", "Whether a diner would have got the last canary.", canary.well)
+        yield gauge("jwtpizza_factory_canary_seconds", "How long it took.", canary.seconds)
+        flown = canary.flown_at.timestamp()
+        yield gauge("jwtpizza_factory_canary_timestamp_seconds", "When it came back.", flown)
+
+
 def latest_link() -> SupportLink | None:
     """The support link of the latest failure."""
-    return SupportLink.objects.order_by("-pk").first()
+    return SupportLink.objects.select_related("followed_by").order_by("-pk").first()
 
 
 def link_of(*, order_id: int) -> SupportLink | None:
     """The support link that came with an order's failure."""
     text = Order.objects.filter(pk=order_id, status=Status.FAILED).values_list("support_link", flat=True).first()
     return SupportLink.objects.filter(digest=digest_of(text)).first() if text else None
+
+
+class Sales(NamedTuple):
+    """What became of the orders that were placed in a span of time from `start` on; `revenue` is in ₿."""
+
+    start: datetime
+    fulfilled: int
+    failed: int
+    revenue: Decimal
+
+
+def sales(*, orders: QuerySet[Order], bounds: Sequence[datetime]) -> list[Sales]:
+    """The sales between each bound and the next, also where there were none.
+
+    One query, which reads each span from an index: to group by a date that is cut off, a database sorts all of them.
+    """
+    spans = product((Status.FULFILLED, Status.FAILED), pairwise(bounds))
+    first, *others = [_counted(orders, number, status, *span) for number, (status, span) in enumerate(spans)]
+    rows = sorted(first.union(*others, all=True))
+    decided = zip(bounds, rows, rows[len(bounds) - 1 :], strict=False)
+    return [Sales(start, sold[1], failed[1], sold[2] or Decimal(0)) for start, sold, failed in decided]
+
+
+def _counted(orders: QuerySet[Order], number: int, status: Status, start: datetime, end: datetime) -> Any:
+    """A row: this number, how many orders have that status and were placed in that span, and what they cost."""
+    placed = orders.filter(status=status, created_at__gte=start, created_at__lt=end).values(number=Value(number))
+    return placed.annotate(count=Count("*"), cost=Sum("total")).values_list("number", "count", "cost")
+
+
+def pending() -> dict[str, Any]:
+    """How many orders are not decided yet, and when the oldest of them was placed."""
+    return Order.objects.filter(status=Status.PENDING).aggregate(count=Count("*"), oldest=Min("created_at"))
+
+
+def last_made() -> datetime | None:
+    """When, of the orders that were made, the one that was placed last was made."""
+    made = Order.objects.filter(status=Status.FULFILLED).order_by("-created_at")
+    return made.values_list("settled_at", flat=True).first()

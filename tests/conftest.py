@@ -17,6 +17,7 @@ from django.contrib.auth.hashers import make_password
 from django.core.management import call_command
 
 from franchises.services import FRANCHISES
+from jwtpizza.accounts import services as people
 from menu.services import MENU
 from orders import selectors
 from orders.factory import gateway
@@ -63,7 +64,8 @@ def demo(transactional_db: None, django_db_reset_sequences: None) -> None:
 
 
 def fresh_process() -> None:
-    """As a process begins: its circuit closed, its retries saved up, nothing known of the others."""
+    """As a process begins: its circuit closed, its retries saved up, nobody seen, nothing known of the others."""
+    people._seen.clear()
     gateway.GUARD = gateway.new_guard()
     selectors.CHAOS.forget()
     selectors.CIRCUITS.forget()

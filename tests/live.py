@@ -113,9 +113,9 @@ class Service(Group):
     def start(self) -> None:
         options = {"interface": "wsgi", "http": "1", "port": self.port, "workers": self.workers}
         options |= {"blocking-threads": self.threads, "backpressure": 1024, "workers-kill-timeout": 5}
-        options |= {"log-level": "warning"}
+        options |= {"log-level": "warning", "log-config": "ops/granian/logging.json"}
         flags = [f"--{name}={value}" for name, value in options.items()]
-        self._run("-m", "granian", *flags, "jwtpizza.wsgi:application")
+        self._run("-m", "granian", *flags, "--respawn-failed-workers", "jwtpizza.wsgi:application")
         self._wait_until_ready()
 
     def _wait_until_ready(self) -> None:
@@ -146,7 +146,10 @@ class Worker(Group):
     """`manage.py fulfil_orders` beside a service, with its database and its settings."""
 
     def __init__(self, service: Service, log: Path) -> None:
-        self.environment, self.log = service.environment, log
+        self.environment, self.log = dict(service.environment), log
+        if metrics := self.environment.get("PROMETHEUS_MULTIPROC_DIR"):
+            self.environment["PROMETHEUS_MULTIPROC_DIR"] = f"{metrics}/worker"
+        self.metrics_url = f"http://127.0.0.1:{self.environment.get('WORKER_METRICS_PORT')}"
         self.start()
 
     def start(self) -> None:

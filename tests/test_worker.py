@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections import Counter
 from types import SimpleNamespace
@@ -18,6 +20,7 @@ from orders.factory.errors import TooSlow, Unreachable
 from orders.models import Order, Status
 from orders.services import later, links, outages, sales
 from tests.conftest import fresh_process
+from tests.live import PROJECT
 from tests.orders.stage import age_lease, open_circuit
 
 
@@ -75,7 +78,8 @@ def worker(settings, monkeypatch):
         worker.threads.append(how)
         return SimpleNamespace(start=does(f"start {how['name']}"))
 
-    monkeypatch.setattr(fulfil_orders, "threading", SimpleNamespace(Event=lambda: worker.stop, Thread=thread))
+    monkeypatch.setattr(fulfil_orders, "Stop", lambda: worker.stop)
+    monkeypatch.setattr(fulfil_orders, "threading", SimpleNamespace(Thread=thread))
     monkeypatch.setattr(fulfil_orders, "connection", SimpleNamespace(close=does("disconnect")))
     monkeypatch.setattr(sales, "fetch_factory_keys", does("fetch_keys"))
     monkeypatch.setattr(later, "decide_due", does("decide_due", decided))
@@ -198,7 +202,7 @@ def test_it_outlives_a_connection_that_can_not_be_closed_too(worker, monkeypatch
 def test_a_signal_in_the_middle_of_a_batch_ends_it_after_the_orders_in_hand(promised, settings, monkeypatch, number):
     settings.FACTORY_CANARY_SECONDS, settings.FACTORY_PLACES = 0.0, 1
     stop = Stop(after=100)
-    monkeypatch.setattr(fulfil_orders, "threading", SimpleNamespace(Event=lambda: stop))
+    monkeypatch.setattr(fulfil_orders, "Stop", lambda: stop)
     monkeypatch.setattr(sales, "fetch_factory_keys", lambda: None)
     promised(4)
 
@@ -214,6 +218,26 @@ def test_a_signal_in_the_middle_of_a_batch_ends_it_after_the_orders_in_hand(prom
     assert list(Order.objects.order_by("pk").values_list("status", flat=True)) == ["fulfilled"] + ["pending"] * 3
     promised.outcome = None
     assert later.decide_due() == Counter({Status.FULFILLED: 3})
+
+
+A_STORM = """
+import signal
+from jwtpizza.management.commands.fulfil_orders import Stop
+
+stop = Stop()
+signal.signal(signal.SIGALRM, lambda *_: stop.set())
+signal.setitimer(signal.ITIMER_REAL, 0.0001, 0.0001)
+for _ in range(20_000):
+    stop.wait(0.0001)
+signal.setitimer(signal.ITIMER_REAL, 0)
+"""
+
+
+def test_a_signal_may_strike_while_it_hears_another():
+    environment = os.environ | {"DJANGO_SETTINGS_MODULE": "jwtpizza.settings"}
+    script = f"import django; django.setup(){A_STORM}"
+    # In a process of its own: two that waited for each other would wait for ever.
+    subprocess.run([sys.executable, "-c", script], env=environment, cwd=PROJECT, check=True, timeout=30)
 
 
 def test_once_it_was_told_to_end_it_begins_no_other_batch(worker, monkeypatch):

@@ -9,6 +9,8 @@ from rest_framework_simplejwt.exceptions import TokenError
 from rest_framework_simplejwt.tokens import AccessToken
 
 from jwtpizza.accounts.models import Session, User
+from jwtpizza.accounts.services import saw
+from jwtpizza.observability import context
 
 
 class SignedInRequest(Request):
@@ -34,7 +36,11 @@ class SessionTokenAuthentication(BaseAuthentication):
         except TokenError:
             return None
         session = Session.objects.select_related("user").filter(jti=jti, user__is_active=True).first()
-        return (session.user, session) if session else None
+        if session is None:
+            return None
+        saw(session.user_id)
+        context.note_caller(session.user_id)
+        return session.user, session
 
     def authenticate_header(self, request: Request) -> str:
         return "Bearer"

@@ -1,13 +1,17 @@
 """Reading users."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from django.db.models import QuerySet
+from prometheus_client.metrics_core import Metric
 
 from jwtpizza.accounts.models import User
 from jwtpizza.api.errors import NotFound
-from jwtpizza.fields import key_of
+from jwtpizza.fields import from_now, key_of
+from jwtpizza.observability.metrics import gauge
+
+ACTIVE_SECONDS = 300.0
 
 Role = dict[str, Any]
 Grants = Callable[[Iterable[User]], Iterable[tuple[int, Role]]]
@@ -41,6 +45,12 @@ def by_email(addresses: Iterable[str]) -> dict[str, User]:
 def matching(pattern: str) -> QuerySet[User]:
     """All users but the deleted whose name matches (`jwtpizza.api.pagination.NamePattern`), by id."""
     return User.objects.filter(deleted_at=None, name_key__matches=pattern).order_by("pk")
+
+
+def gauges() -> Iterator[Metric]:
+    """What Prometheus is told of the users."""
+    active = User.objects.filter(seen_at__gte=from_now(-ACTIVE_SECONDS)).count()
+    yield gauge("jwtpizza_active_users", "Distinct users seen in the last 5 minutes.", active)
 
 
 def grant(source: Grants) -> None:

@@ -3,17 +3,24 @@
 from datetime import UTC, datetime
 
 from django.contrib.admin.models import LogEntry
+from django.contrib.auth import user_logged_in
 from django.contrib.auth.hashers import make_password
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
+from django.db.models.functions import Now
 from django.dispatch import Signal
 from django.utils import timezone
 from rest_framework_simplejwt.tokens import AccessToken
 
 from jwtpizza.accounts import selectors
+from jwtpizza.accounts.metrics import auth_attempts
 from jwtpizza.accounts.models import Session, User
 from jwtpizza.api.errors import Conflict, Invalid, NotFound, Unauthorized
+from jwtpizza.fields import from_now
+
+SEEN_SECONDS = 60.0
+AT_ONCE = 500
 
 # Sent with `user`, inside the transaction in which one is deleted, for each app to erase its part.
 user_erased = Signal()
@@ -33,6 +40,16 @@ def register(*, name: str, email: str, password: str) -> tuple[User, str]:
 
 def log_in(*, email: str, password: str) -> tuple[User, str]:
     """The user and a new token; raises one NotFound, after the same work, for unknown user and wrong password."""
+    try:
+        user, token = _logged_in(email, password)
+    except NotFound:
+        auth_attempts.labels("failure").inc()
+        raise
+    auth_attempts.labels("success").inc()
+    return user, token
+
+
+def _logged_in(email: str, password: str) -> tuple[User, str]:
     try:
         user = User.objects.get_by_natural_key(email)
     except User.DoesNotExist:
@@ -54,6 +71,26 @@ def open_session(user: User) -> str:
     user.sessions.filter(expires_at__lt=timezone.now()).delete()
     Session.objects.create(jti=token["jti"], user=user, expires_at=datetime.fromtimestamp(token["exp"], UTC))
     return str(token)
+
+
+# Whom this process has seen, and not written down yet.
+_seen: set[int] = set()
+
+
+def saw(user_id: int) -> None:
+    """The user is there just now; `write_seen` writes it down, so that no request has to."""
+    _seen.add(user_id)
+
+
+def write_seen() -> None:
+    """Writes down whom this process has seen, each user once a minute at most; raises django.db.Error."""
+    while seen := [_seen.pop() for _ in range(min(AT_ONCE, len(_seen)))]:
+        User.objects.filter(pk__in=seen).exclude(seen_at__gte=from_now(-SEEN_SECONDS)).update(seen_at=Now())
+
+
+def count_admin_login(*, signal: Signal, **_: object) -> None:
+    """A signal receiver for logins to the admin."""
+    auth_attempts.labels("success" if signal is user_logged_in else "failure").inc()
 
 
 def log_out(session: Session) -> None:

@@ -1,12 +1,12 @@
 """The welcome, the documentation, and what operators ask."""
 
-from hmac import compare_digest
+from http import HTTPStatus
 from typing import Any
 
 from django.conf import settings
 from django.http import Http404, HttpResponse
-from django_prometheus.exports import ExportToDjangoView
 from drf_spectacular.views import SpectacularSwaggerView
+from prometheus_client import CONTENT_TYPE_LATEST
 from rest_framework import serializers
 from rest_framework.exceptions import NotAuthenticated
 from rest_framework.request import Request
@@ -15,7 +15,7 @@ from rest_framework.response import Response
 from jwtpizza.api import docs
 from jwtpizza.api.schema import description, operation
 from jwtpizza.api.viewsets import EVERYONE, ApiViewSet
-from jwtpizza.observability import health
+from jwtpizza.observability import health, metrics
 
 WELCOME = {"message": "welcome to JWT Pizza", "version": settings.VERSION}
 
@@ -103,17 +103,12 @@ class OperationsViewSet(ApiViewSet):
         return Response(health.readiness())
 
     def metrics(self, request: Request) -> HttpResponse:
-        if settings.PRODUCTION and not settings.METRICS_TOKEN:
-            raise Http404
-        if settings.METRICS_TOKEN and not compare_digest(_bearer(request), settings.METRICS_TOKEN.encode()):
-            raise NotAuthenticated
-        page: HttpResponse = ExportToDjangoView(request)
-        return page
-
-
-def _bearer(request: Request) -> bytes:
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    return token.strip().encode() if scheme.lower() == "bearer" else b""
+        match metrics.admitted(request.headers.get("Authorization", "")):
+            case HTTPStatus.NOT_FOUND:
+                raise Http404
+            case HTTPStatus.UNAUTHORIZED:
+                raise NotAuthenticated
+        return HttpResponse(metrics.Page(database=True).text(), CONTENT_TYPE_LATEST)
 
 
 class NotAnEndpoint(ApiViewSet):

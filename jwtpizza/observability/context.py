@@ -1,22 +1,24 @@
-"""Which request this thread works on: its id and its place in a distributed trace."""
+"""Which request this thread works on: its id, its place in a distributed trace, and who sent it."""
 
 import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import NamedTuple
+from dataclasses import dataclass
 
 SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
 TRACEPARENT = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-([0-9a-f]{2})")
 
 
-class Trace(NamedTuple):
-    """A request's id, and its W3C trace id and flags (hexadecimal)."""
+@dataclass(slots=True)
+class Trace:
+    """A request's id, its W3C trace id and flags (hexadecimal), and its caller's id once that is known."""
 
     request_id: str
     trace_id: str
     flags: str
+    user_id: int | None = None
 
     def traceparent(self) -> str:
         """The header for a call that this request makes, with a span of its own."""
@@ -51,3 +53,9 @@ def request_id() -> str:
     """The id of the request in hand; "" where there is none."""
     trace = current()
     return trace.request_id if trace else ""
+
+
+def note_caller(user_id: int) -> None:
+    """Who sent the request in hand, for its lines in the log; nothing where there is none."""
+    if trace := current():
+        trace.user_id = user_id

@@ -22,6 +22,7 @@ from granian.server import MPServer
 from jwtpizza.sandbox.app import App
 from jwtpizza.sandbox.factory import Factory
 from jwtpizza.sandbox.keys import kept_key
+from jwtpizza.sandbox.log import begin, config, log
 
 DEFAULT_API_KEY = "practice-factory-key"
 # A throttled order holds its thread for 32 s, so there are more of them than a test throttles at a time.
@@ -42,7 +43,7 @@ def main(environ: Mapping[str, str]) -> None:
         sys.exit(f"The practice factory cannot keep its signing key in {directory}: {error}")
     with claim:
         server = _server(_free_address(host, port, claim), port)
-        print(f"The practice factory makes pizzas on {host}, port {port}", flush=True)
+        log.info("The practice factory makes pizzas on %s, port %d", host, port)
         server.serve(target_loader=partial(_app, directory, api_key), wrap_loader=False)
 
 
@@ -60,6 +61,7 @@ def _server(address: str, port: int) -> MPServer:
         # Seconds that orders under way can keep the factory from closing.
         workers_kill_timeout=1,
         log_level=LogLevels.error,
+        log_dictconfig=config(os.environ),
     )
 
 
@@ -105,4 +107,11 @@ def _free_address(host: str, port: int, claim: IO[str]) -> str:
 
 
 if __name__ == "__main__":
-    main(os.environ)
+    begin(os.environ)
+    try:
+        main(os.environ)
+    except SystemExit as stopped:
+        if isinstance(stopped.code, str):
+            log.error(stopped.code)
+            sys.exit(1)
+        raise

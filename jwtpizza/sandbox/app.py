@@ -1,8 +1,6 @@
 """The factory's HTTP side: a WSGI application that answers as the real factory does."""
 
 import re
-import sys
-import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -11,6 +9,7 @@ from urllib.parse import parse_qsl, quote
 
 from jwtpizza.sandbox.encoding import from_json, to_json
 from jwtpizza.sandbox.factory import ChaosType, Factory, FactoryError
+from jwtpizza.sandbox.log import log
 
 if TYPE_CHECKING:
     from wsgiref.types import InputStream, StartResponse, WSGIEnvironment
@@ -211,7 +210,7 @@ class App:
         except FactoryError as refusal:
             return refusal.status, refusal.answer
         except Exception:
-            traceback.print_exc(file=sys.stderr)
+            log.exception("the practice factory broke down by itself")
             return 500, {"message": "the practice factory broke down by itself"}
 
 

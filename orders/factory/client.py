@@ -20,7 +20,16 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from jwtpizza.observability import context
 from jwtpizza.resilience.deadline import Deadline, DeadlineExceeded
-from orders.factory.errors import BadResponse, Rejected, ServerError, TooSlow, Unacceptable, Unauthorized, Unreachable
+from orders.factory.errors import (
+    BadResponse,
+    FactoryError,
+    Rejected,
+    ServerError,
+    TooSlow,
+    Unacceptable,
+    Unauthorized,
+    Unreachable,
+)
 
 MOST_BYTES = 64 * 1024
 LINK = re.compile(r"[!-~]{1,2048}")
@@ -34,10 +43,11 @@ _resolvers = ThreadPoolExecutor(max_workers=4, thread_name_prefix="factory-addre
 
 
 class Reply(NamedTuple):
-    """What the factory signed, not verified yet, and its support link ("" if it gave none)."""
+    """What the factory signed, not verified yet, its support link ("" if it gave none), and all that it answered."""
 
     jwt: str
     support_link: str
+    answer: Any = None
 
 
 class _Clocked(io.RawIOBase):
@@ -133,13 +143,21 @@ def _session() -> requests.Session:
 def post_order(payload: dict[str, Any], *, deadline: Deadline, patience: float = 0.0) -> Reply:
     """Asks for a pizza; raises a FactoryError. `patience` is the read timeout in seconds, if not the setting's."""
     status, answer, wait = _exchange("POST", "/api/order", payload, deadline, patience)
+    try:
+        return _reply(status, answer, wait)
+    except FactoryError as error:
+        error.status, error.answer = status, answer
+        raise
+
+
+def _reply(status: int, answer: Any, wait: float) -> Reply:
     told = answer if isinstance(answer, dict) else {}
     link = told.get("reportUrl")
     link = link if isinstance(link, str) and LINK.fullmatch(link) else ""
     detail = f"the factory answered {status}"
     match status:
         case 200 if isinstance(told.get("jwt"), str):
-            return Reply(told["jwt"], link)
+            return Reply(told["jwt"], link, answer)
         case 401 | 403:
             raise Unauthorized(detail, support_link=link)
         case 400 | 413 | 422:

@@ -1,6 +1,6 @@
 """Every way in which a call to the factory can go wrong."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from orders.models import Reason
 
@@ -11,7 +11,7 @@ class FactoryError(Exception):
     `passing`: if it came fast, the same call may well succeed a moment later, and it does no harm to make it twice.
     `ill`: the factory is not well; otherwise the fault is ours and says nothing of it.
     `hopeless`: the same order will fail for ever. `retry_after` is what the factory asks us to wait,
-    and `seconds` how long the attempt took.
+    `seconds` how long the attempt took, and `status` and `answer` what the factory said (0 and None: nothing).
     """
 
     reason: ClassVar[Reason]
@@ -24,6 +24,8 @@ class FactoryError(Exception):
         self.support_link = support_link
         self.retry_after = retry_after
         self.seconds = 0.0
+        self.status = 0
+        self.answer: Any = None
 
 
 class ServerError(FactoryError):

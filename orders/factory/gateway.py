@@ -6,11 +6,13 @@ import re
 import threading
 import time
 from collections.abc import Callable
+from itertools import count
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from django.conf import settings
 
+from jwtpizza.observability import logs
 from jwtpizza.resilience.breaker import Breaker, Limits
 from jwtpizza.resilience.bulkhead import Bulkhead
 from jwtpizza.resilience.deadline import Deadline, DeadlineExceeded
@@ -25,6 +27,7 @@ from orders.factory.errors import BadJwt, Chaos, FactoryError, TooSlow, Unverifi
 log = logging.getLogger("orders.factory")
 
 CHAOS_RATE = 0.5
+OK = 200
 # The factory's own throttling takes 32 s, and its support link comes with the answer.
 CANARY_SECONDS = 40.0
 SUPPORT_PATH = re.compile(r"/api/support/([\w~%-][\w.~%-]*)/report/([\w~%-][\w.~%-]*)", re.ASCII)
@@ -102,7 +105,8 @@ def make_pizza(payload: dict[str, Any], *, admission: Admission, chaos: bool = F
 
     With `chaos`, half of the attempts fail before they leave.
     """
-    return admission.call(lambda deadline: _attempt(payload, deadline, chaos=chaos))
+    number = count(1)
+    return admission.call(lambda deadline: _attempt(payload, deadline, next(number), chaos=chaos))
 
 
 def canary(payload: dict[str, Any]) -> Reply:
@@ -133,8 +137,8 @@ def fetch_keys() -> None:
     keys.RING.fetch(deadline=Deadline(settings.FACTORY_DEADLINE))
 
 
-def _attempt(payload: dict[str, Any], deadline: Deadline, *, chaos: bool) -> Reply:
-    """One request for a pizza: measured, counted and, if it comes to nothing, logged."""
+def _attempt(payload: dict[str, Any], deadline: Deadline, number: int, *, chaos: bool) -> Reply:
+    """One request for a pizza, the `number`th for its order: measured, counted and logged."""
     begun = time.monotonic()
     try:
         if chaos and random.random() < CHAOS_RATE:  # noqa: S311
@@ -143,13 +147,15 @@ def _attempt(payload: dict[str, Any], deadline: Deadline, *, chaos: bool) -> Rep
     except FactoryError as error:
         error.seconds = time.monotonic() - begun
         _count(error.reason, error.seconds)
-        _log(payload, error)
+        _log(payload, error, number=number, outcome=error.reason, seconds=error.seconds)
         if error.retry_after:
             # An unreasonable wish is not to stop all sales.
             GUARD.bulkhead.close(min(error.retry_after, settings.FACTORY_BREAKER_OPEN_SECONDS_MOST))
             CHANGED.set()
         raise
-    _count("ok", time.monotonic() - begun)
+    seconds = time.monotonic() - begun
+    _count("ok", seconds)
+    _log(payload, reply, number=number, outcome="ok", seconds=seconds)
     return reply
 
 
@@ -160,19 +166,34 @@ def _count(outcome: str, seconds: float) -> None:
 
 def _verified(payload: dict[str, Any], deadline: Deadline, *, patience: float = 0.0) -> Reply:
     try:
-        reply = client.post_order(payload, deadline=deadline, patience=patience)
+        with metrics.in_flight.track_inprogress():
+            reply = client.post_order(payload, deadline=deadline, patience=patience)
         order_id, diner_id = payload["order"]["id"], payload["diner"]["id"]
         try:
             keys.verify(reply.jwt, order_id=order_id, diner_id=diner_id, deadline=deadline)
         except (BadJwt, Unverified) as error:
-            error.support_link = reply.support_link
+            error.support_link, error.status, error.answer = reply.support_link, OK, reply.answer
             raise
     except DeadlineExceeded as error:
         raise TooSlow("the deadline is over") from error
+    metrics.last_success.set_to_current_time()
     return reply
 
 
-def _log(payload: dict[str, Any], error: FactoryError) -> None:
-    data = {"type": "factory", "outcome": error.reason, "orderId": payload["order"]["id"]}
-    data |= {"breaker": GUARD.breaker.current_state, "reportUrl": error.support_link}
-    log.warning("no pizza: %s", error, extra={"data": data})
+def _log(payload: dict[str, Any], told: Reply | FactoryError, *, number: int, outcome: str, seconds: float) -> None:
+    """The answer's status has a name of its own: what is called statusCode is counted as an answer of ours."""
+    failed = isinstance(told, FactoryError)
+    level = logging.WARNING if failed else logging.INFO
+    data = {
+        "type": "factory",
+        "attempt": number,
+        "outcome": outcome,
+        "breaker": GUARD.breaker.current_state,
+        "ms": round(seconds * 1000, 1),
+        "orderId": payload["order"]["id"],
+        "factoryStatus": told.status if isinstance(told, FactoryError) else OK,
+        "reportUrl": told.support_link,
+    }
+    if settings.LOG_BODIES and log.isEnabledFor(level):
+        data |= {"reqBody": logs.cleaned(payload), "resBody": logs.cleaned(told.answer)}
+    log.log(level, "no pizza: %s" if failed else "a pizza", *([told] if failed else []), extra={"data": data})

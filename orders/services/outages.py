@@ -1,26 +1,33 @@
 """What operators need in an outage: the chaos switch, word of each worker's circuit, and the canary."""
 
 import logging
+import os
 import secrets
+import socket
 import threading
 import time
+from hashlib import sha256
 from typing import Any
 
 from django.conf import settings
 from django.db import connection
 from django.db.models.functions import Now
 
+from jwtpizza.accounts.services import write_seen
+from jwtpizza.fields import from_now
+from jwtpizza.observability.multiprocess import lives
 from orders import selectors
 from orders.factory import gateway
 from orders.factory.errors import FactoryError
-from orders.models import Canary, ChaosSwitch, WorkerCircuit, from_now
+from orders.models import Canary, ChaosSwitch, WorkerCircuit
 from orders.services import links
 
 log = logging.getLogger("orders")
 
 CHAOS_SECONDS = 15 * 60
 REPORT_SECONDS = 10.0
-WORKER = secrets.token_hex(16)
+MACHINE = sha256(socket.gethostname().encode()).hexdigest()[:12]
+WORKER = f"{MACHINE}.{os.getpid()}.{secrets.token_hex(3)}"
 
 
 def switch_chaos(*, on: bool) -> bool:
@@ -43,23 +50,33 @@ def report_circuit() -> None:
     as_before = mine.filter(state="closed") if state == "closed" else mine.exclude(state="closed")
     if not as_before.update(**now) and not mine.update(since=Now(), **now):
         WorkerCircuit.objects.create(worker=WORKER, **now)
+    forget_the_dead()
+
+
+def forget_the_dead() -> None:
+    """Forgets the circuits of processes that tell nothing any more, and at once of those killed on this machine."""
     selectors.gone().delete()
+    here = WorkerCircuit.objects.filter(worker__startswith=f"{MACHINE}.").values_list("worker", flat=True)
+    killed = [worker for worker in here if not lives(int(worker.split(".")[1]))]
+    if killed:
+        WorkerCircuit.objects.filter(worker__in=killed).delete()
 
 
 def keep_reporting() -> None:
-    """Reports at each change of the circuit and every 10 s, for ever; for a thread of its own."""
+    """Tells of the circuit and of whom this process saw, at each change of the circuit and every 10 s, for ever."""
     while True:
         gateway.CHANGED.clear()
         try:
             report_circuit()
+            write_seen()
             connection.close()
         except Exception:
-            log.exception("the circuit's state could not be told")
+            log.exception("the circuit's state, or who was seen, could not be told")
         gateway.CHANGED.wait(REPORT_SECONDS)
 
 
 def start_reporting() -> None:
-    """Has this process, which takes orders, tell the others of its circuit from now on."""
+    """Has this process, which takes orders, tell the others of its circuit and of whom it saw from now on."""
     threading.Thread(target=keep_reporting, name="circuit-report", daemon=True).start()
 
 

@@ -24,7 +24,7 @@ from django.db.models.functions import Now
 from franchises import selectors as franchises
 from franchises.models import Store
 from jwtpizza.accounts.models import User
-from jwtpizza.fields import BitcoinField, as_number
+from jwtpizza.fields import BitcoinField, as_number, from_now
 from jwtpizza.resilience.guard import Admission
 from jwtpizza.resilience.refused import Refused
 from menu import selectors as menu
@@ -32,7 +32,7 @@ from orders import metrics, selectors
 from orders.errors import KeyReused, Undecided, UnderWay, order_failed, order_refused
 from orders.factory import gateway
 from orders.factory.errors import FactoryError
-from orders.models import Order, OrderItem, Reason, Status, from_now, lease_end
+from orders.models import Order, OrderItem, Reason, Status, lease_end
 from orders.services import links
 
 log = logging.getLogger("orders")

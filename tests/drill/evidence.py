@@ -58,6 +58,8 @@ class Evidence:
     the request log's lines about orders. `verified` has, by JWT, what the factory signed, for those that it did sign.
     `asked` are the ids of the orders that the factory was asked for; what it was asked in the seconds of `blind`
     (since 1970), between the last look at its books and its death, nobody knows.
+    `lines` is how many lines the processes of the house printed, `unreadable` those that are no JSON object, and
+    `failures_logged` those with a `statusCode` of 500 or more.
     `limit` is how many seconds after an outage orders have to succeed again.
     """
 
@@ -70,6 +72,9 @@ class Evidence:
     earned: dict[int, int] = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)
     logged: Counter[int] = field(default_factory=Counter)
+    failures_logged: int = 0
+    lines: int = 0
+    unreadable: list[str] = field(default_factory=list)
     verified: dict[str, dict[str, Any]] = field(default_factory=dict)
     asked: Counter[str] = field(default_factory=Counter)
     blind: tuple[float, float] = (0.0, 0.0)

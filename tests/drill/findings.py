@@ -3,7 +3,7 @@
 import json
 import re
 import time
-from collections import Counter
+from collections import defaultdict
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -33,9 +33,8 @@ def gather(house: House, evidence: Evidence, *, before: dict[str, Any], patience
         int(store): satoshi(amount) - satoshi(before["revenue"].get(store, "0"))
         for store, amount in after["revenue"].items()
     }
-    page = requests.get(f"{house.service.url}/metrics", timeout=30).text
-    evidence.metrics = {name: float(value) for name, value in SAMPLE.findall(page)}
-    evidence.logged = _logged(house)
+    evidence.metrics = _metrics(house)
+    _read_logs(house, evidence)
     house.factory.note_ids()
     evidence.asked = house.factory.ids
     evidence.verified = _verified(house, evidence)
@@ -51,21 +50,48 @@ def _settled_books(house: House, since: int, patience: float) -> dict[str, Any]:
         time.sleep(1)
 
 
+def _metrics(house: House) -> dict[str, float]:
+    """What the service and its worker counted together."""
+    added: dict[str, float] = defaultdict(float)
+    for url in (house.service.url, house.worker.metrics_url):
+        page = requests.get(f"{url}/metrics", timeout=30).text
+        for name, value in SAMPLE.findall(page):
+            added[name] += float(value)
+    return added
+
+
 def _booked(row: dict[str, Any]) -> Booked:
     settled = datetime.fromisoformat(row["settled_at"]).timestamp() if row["settled_at"] else 0.0
     columns = (row[name] for name in ("pizzas", "jwt", "diner_id", "store_id"))
     return Booked(row["status"], satoshi(row["total"]), *columns, settled)
 
 
-def _logged(house: House) -> Counter[int]:
-    """The statuses of the request log's lines about new orders."""
-    statuses: Counter[int] = Counter()
-    with house.service.log.open() as lines:
-        for line in lines:
-            if '"/api/order"' in line:
-                entry = json.loads(line)
-                statuses[entry["statusCode"]] += (entry["type"], entry["method"]) == ("http", "POST")
-    return +statuses
+def _read_logs(house: House, evidence: Evidence) -> None:
+    """Everything that the processes of the house have printed."""
+    for each in (house.service, house.worker, house.factory):
+        for text in each.log.read_text().splitlines():
+            evidence.lines += 1
+            line = _line(text)
+            if line is None:
+                evidence.unreadable.append(text)
+            else:
+                _read_line(line, evidence)
+
+
+def _line(text: str) -> dict[str, Any] | None:
+    try:
+        line = json.loads(text)
+    except ValueError:
+        return None
+    return line if isinstance(line, dict) else None
+
+
+def _read_line(line: dict[str, Any], evidence: Evidence) -> None:
+    """Counts failures as an alert does, by `statusCode` alone."""
+    status = line.get("statusCode")
+    evidence.failures_logged += isinstance(status, int) and status >= 500
+    if (line.get("type"), line.get("method"), line.get("path")) == ("http", "POST", "/api/order"):
+        evidence.logged[line["statusCode"]] += 1
 
 
 def _verified(house: House, evidence: Evidence) -> dict[str, dict[str, Any]]:

@@ -65,6 +65,8 @@ def evidence():
             "jwtpizza_revenue_total": 510 * 0.0038,
         },
         logged=Counter({SOLD: 500, PROMISED: 10, FAILED: 5, REFUSED: 21}),
+        failures_logged=26,
+        lines=1000,
         verified={f"pizza {order_id}": {"order": {"id": order_id}, "diner": {"id": DINER}} for order_id in made},
         asked=Counter(map(str, made)),
         link_said="Problem resolved. Pizza is back on the menu!",
@@ -127,6 +129,8 @@ FORGED = "no pizza is forged"
 FACTORY = "the factory's books have each pizza"
 REVENUE = "each store's revenue is what its orders cost"
 LOGS = "the request log agrees with what diners were told"
+JSON = "each line that a process of the house printed is JSON"
+ALERTED = "lines with a statusCode of 500 or more are as many as the failed answers that clients saw"
 METRICS = "the metrics agree with what diners were told"
 STATUS = "/api/status says down in each outage and up at the end"
 ANSWERED = "each order is answered, a failure with a sentence, a refusal with when to come back"
@@ -169,6 +173,10 @@ FOUND = {
     ),
     "a metric that is missing": (METRICS, lambda evidence: evidence.metrics.pop("jwtpizza_revenue_total")),
     "a line that was not logged": (LOGS, lambda evidence: evidence.logged.update({SOLD: -1})),
+    "a line that is no JSON": (JSON, lambda evidence: evidence.unreadable.append("Traceback")),
+    "no line at all": (JSON, lambda evidence: setattr(evidence, "lines", 0)),
+    "a failure that was logged twice": (ALERTED, lambda evidence: setattr(evidence, "failures_logged", 27)),
+    "a failure of the status page that was not logged": (ALERTED, answers("metrics", 503)),
     "an outage that the status page missed": (STATUS, lambda evidence: evidence.looks.pop(1)),
     "a status page that stays down": (STATUS, lambda evidence: evidence.looks.append(Look(39, "down"))),
     "an order refused long after": (

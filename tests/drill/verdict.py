@@ -153,6 +153,19 @@ def logged(evidence: Evidence) -> tuple[str, bool]:
     return f"{_listed(evidence.logged)}", evidence.logged == counts
 
 
+def readable(evidence: Evidence) -> tuple[str, bool]:
+    first = f", the first: {evidence.unreadable[0]}" if evidence.unreadable else ""
+    found = f"{len(evidence.unreadable)} of {evidence.lines} are not{first}"
+    return found, evidence.lines > 0 and not evidence.unreadable
+
+
+def alerted(evidence: Evidence) -> tuple[str, bool]:
+    """Orders are in `told`, an admin's too; everything else that anybody called is in `calls`."""
+    others = [call for kind, calls in evidence.calls.items() if kind not in ORDERING for call in calls]
+    seen = sum(told.status >= 500 for told in evidence.told) + sum(call.status >= 500 for call in others)
+    return f"{evidence.failures_logged} logged, {seen} seen by clients", evidence.failures_logged == seen
+
+
 def opened(evidence: Evidence) -> tuple[str, bool]:
     outages = [phase for phase in evidence.phases if phase.is_outage]
     said = {phase.name: _said(evidence, phase) for phase in outages}
@@ -206,6 +219,8 @@ REQUIREMENTS: dict[str, Callable[[Evidence], tuple[str, bool]]] = {
     "each store's revenue is what its orders cost": revenue,
     "the metrics agree with what diners were told": counted,
     "the request log agrees with what diners were told": logged,
+    "each line that a process of the house printed is JSON": readable,
+    "lines with a statusCode of 500 or more are as many as the failed answers that clients saw": alerted,
     "/api/status says down in each outage and up at the end": opened,
     "after each outage and the open period each order succeeds": recovered,
     "the support link of an admin's failed order ends the first outage": linked,

@@ -1,7 +1,12 @@
 """The line that is logged of each request, and the id it has."""
 
-import pytest
+import json
+import logging
 
+import pytest
+from django.test import Client
+
+from jwtpizza.observability.logs import JsonFormatter
 from jwtpizza.observability.middleware import log
 from orders.factory import client
 
@@ -65,3 +70,41 @@ def test_the_factory_is_told_id_and_trace(diner, factory, monkeypatch):
     diner.order(1, **{"X-Request-Id": "r-1", "traceparent": f"00-{trace}-b7ad6b7169203331-01"})
     assert sent["X-Request-Id"] == "r-1"
     assert sent["traceparent"].startswith(f"00-{trace}-")
+
+
+def test_what_changes_something_is_logged_with_its_bodies_cleaned(anonymous, lines):
+    anonymous.put("/api/auth", {"email": "d@jwt.com", "password": "diner"})
+    (line,) = lines()
+    assert json.loads(line["reqBody"]) == {"email": "***", "password": "***"}
+    answer = json.loads(line["resBody"])
+    assert (answer["user"]["email"], answer["user"]["id"], answer["token"]) == ("***", 2, "***")
+
+
+def test_what_was_read_is_logged_without_a_body_unless_it_failed(diner, lines):
+    diner.get("/api/order/menu")
+    diner.get("/api/order/1")
+    read, failed = lines()
+    assert "resBody" not in read
+    assert json.loads(failed["resBody"])["statusCode"] == 404
+
+
+def test_bodies_can_be_left_out(anonymous, lines, settings):
+    settings.LOG_BODIES = False
+    anonymous.put("/api/auth", {"email": "d@jwt.com", "password": "wrong"})
+    assert not {"reqBody", "resBody"} & set(lines()[0])
+
+
+def test_a_callers_id_is_in_each_line_of_their_request(diner, demo, caplog):
+    said = []
+    handler = logging.Handler()
+    handler.emit = lambda record: said.append(json.loads(JsonFormatter().format(record)))
+    log.addHandler(handler)
+    try:
+        diner.get("/api/user/me")
+        browser = Client()
+        browser.login(username="a@jwt.com", password="admin")
+        browser.get("/admin/")
+        Client().get("/")
+    finally:
+        log.removeHandler(handler)
+    assert [line["userId"] for line in said] == [2, 1, None]

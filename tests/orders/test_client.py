@@ -93,7 +93,7 @@ def endless(content, *, after=b"", sent=None):
 def test_a_pizza_comes_with_its_jwt_and_its_support_link(wired):
     wire = wired(answering("200 OK", PIZZA))
 
-    assert order() == ("a.b.c", LINK)
+    assert order()[:2] == ("a.b.c", LINK)
 
     [request] = wire.requests
     assert request.startswith(b"POST /api/order HTTP/1.1\r\n")
@@ -410,7 +410,7 @@ def test_a_failure_without_a_support_link_is_a_failure_without_one(wired, body):
 )
 def test_a_support_link_that_no_book_could_keep_is_none(wired, link):
     wired(answering("200 OK", PIZZA | {"reportUrl": link}))
-    assert order() == ("a.b.c", "")
+    assert order()[:2] == ("a.b.c", "")
 
 
 @pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"])

@@ -212,17 +212,24 @@ def test_a_change_of_the_circuit_is_a_line_in_the_log(clock, caplog):
     assert told == [("closed", "open"), ("open", "half-open")]
 
 
-def test_each_attempt_that_came_to_nothing_is_a_line_in_the_log(kitchen, caplog):
+def test_each_attempt_is_a_line_in_the_log(kitchen, caplog, settings):
+    caplog.set_level("INFO")
+    settings.LOG_BODIES = False
     kitchen.does(ServerError("the factory answered 503", support_link=LINK), None)
     ordered()
-    [record] = caplog.records
-    assert record.data == {
+    failed, made = [record.data for record in caplog.records]
+    assert failed.pop("ms") >= 0
+    assert failed == {
         "type": "factory",
+        "attempt": 1,
         "outcome": "server_error",
-        "orderId": 7,
         "breaker": "closed",
+        "orderId": 7,
+        "factoryStatus": 0,
         "reportUrl": LINK,
     }
+    assert (made["attempt"], made["outcome"], made["factoryStatus"]) == (2, "ok", 200)
+    assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
 
 
 # --- support links --------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,8 +11,9 @@ import pytest
 from prometheus_client import REGISTRY
 
 from jwtpizza.accounts.models import User
-from orders import metrics
-from orders.factory import gateway
+from jwtpizza.fields import from_now
+from orders import metrics, selectors
+from orders.factory import client, gateway
 from orders.factory.errors import (
     BadJwt,
     BadResponse,
@@ -22,7 +24,7 @@ from orders.factory.errors import (
     Unreachable,
     Unverified,
 )
-from orders.models import Reason
+from orders.models import Canary, Reason, WorkerCircuit
 from orders.services import later, outages, sales
 from tests.conftest import fresh_process
 from tests.orders.stage import LATER, age, age_lease, apart, half_open_circuit, open_circuit
@@ -338,3 +340,93 @@ def test_a_worker_that_takes_over_what_nobody_waits_for_counts_it_as_failed(kitc
     age_lease()
     later.decide_due()
     assert counted.grown() == {"orders_total failed": 1}
+
+
+# --- what the books know --------------------------------------------------------------------------
+
+
+def gauges():
+    selectors.CIRCUITS.forget()
+    selectors.CANARY.forget()
+    samples = [sample for metric in selectors.gauges() for sample in metric.samples]
+    return {
+        " ".join([sample.name.removeprefix("jwtpizza_"), *sample.labels.values()]): sample.value for sample in samples
+    }
+
+
+def test_with_no_orders_and_no_worker_all_is_0_and_no_canary_speaks(demo):
+    assert gauges() == {
+        "orders_pending": 0,
+        "orders_oldest_pending_seconds": 0,
+        "factory_breaker_workers closed": 0,
+        "factory_breaker_workers open": 0,
+        "factory_breaker_workers half-open": 0,
+    }
+
+
+def test_orders_that_wait_are_told_with_the_age_of_the_oldest(diner, kitchen):
+    open_circuit()
+    for _ in range(3):
+        diner.order(1, **LATER)
+    age(hours=2)
+    now = gauges()
+    assert now["orders_pending"] == 3
+    assert now["orders_oldest_pending_seconds"] == pytest.approx(2 * 60 * 60, abs=60)
+
+
+def test_each_circuit_is_told_as_the_next_order_will_meet_it(demo):
+    soon, past = from_now(60), from_now(-1)
+    for worker, state, until in [
+        ("a", "closed", None),
+        ("b", "open", soon),
+        ("c", "open", past),
+        ("d", "half-open", None),
+    ]:
+        WorkerCircuit.objects.create(worker=worker, state=state, open_until=until)
+    now = gauges()
+    told = {state: now[f"factory_breaker_workers {state}"] for state in ("closed", "open", "half-open")}
+    assert told == {"closed": 1, "open": 1, "half-open": 2}
+
+
+@pytest.mark.parametrize(("failure", "up"), [(None, 1), (BadJwt, 0)])
+def test_the_canarys_word(demo, kitchen, failure, up):
+    if failure:
+        kitchen.does(failure("forged"))
+    outages.fly_canary()
+    now = gauges()
+    assert (now["factory_up"], now["factory_canary_seconds"]) == (up, pytest.approx(0, abs=1))
+    assert now["factory_canary_timestamp_seconds"] == pytest.approx(time.time(), abs=60)
+
+
+def test_an_old_canary_says_nothing(demo, kitchen):
+    outages.fly_canary()
+    Canary.objects.update(flown_at=from_now(-selectors.CANARY_SECONDS - 1))
+    assert "factory_up" not in gauges()
+
+
+def test_the_last_success_is_a_pizzas_or_a_canarys_and_no_failures(diner, kitchen):
+    def last():
+        return REGISTRY.get_sample_value("jwtpizza_factory_last_success_timestamp_seconds")
+
+    diner.order(1)
+    sold = last()
+    assert sold == pytest.approx(time.time(), abs=60)
+    kitchen.does(BadJwt("forged"))
+    diner.order(1)
+    assert last() == sold
+    kitchen.does(None)
+    outages.fly_canary()
+    assert last() > sold
+
+
+def test_what_is_under_way_is_told_and_over_when_it_fails(diner, kitchen, monkeypatch):
+    under_way = []
+
+    def asked(*_, **__):
+        under_way.append(REGISTRY.get_sample_value("jwtpizza_factory_in_flight"))
+        raise BadResponse("no")
+
+    monkeypatch.setattr(client, "post_order", asked)
+    diner.order(1)
+    assert under_way == [1]
+    assert REGISTRY.get_sample_value("jwtpizza_factory_in_flight") == 0

@@ -5,8 +5,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from jwtpizza.api.body import iso
+from jwtpizza.fields import from_now
 from orders import selectors
-from orders.models import Canary, WorkerCircuit, from_now
+from orders.models import Canary, WorkerCircuit
 from orders.selectors import ORDERING
 from tests.orders.stage import open_circuit
 

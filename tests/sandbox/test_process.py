@@ -1,6 +1,7 @@
 """The real process, over real connections."""
 
 import http.client
+import json
 import os
 import signal
 import socket
@@ -125,8 +126,9 @@ def test_a_second_factory_on_the_port_says_so_in_one_sentence(factory):
     )
 
     assert second.returncode == 1
-    assert second.stderr.startswith("The practice factory cannot listen on")
-    assert second.stderr.count("\n") == 1
+    line = json.loads(second.stdout)
+    assert line["message"].startswith("The practice factory cannot listen on")
+    assert (line["level"], line["source"], second.stderr) == ("error", "jwt-pizza-factory", "")
     assert factory.order().ok
 
 

@@ -32,6 +32,7 @@ class Checkout:
         self.url, self.factory_url = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{factory_port}"
         self.env = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
         self.env |= {"PORT": str(port), "FACTORY_PORT": str(factory_port), "CHECKOUT": str(folder)}
+        self.env |= {"WORKER_METRICS_PORT": str(free_port())}
 
     def install(self):
         """Gives its .venv what ours has."""
@@ -67,13 +68,16 @@ class Checkout:
 
 
 class Server:
-    """`script/server` in a terminal of its own. `said` is what it printed so far."""
+    """`script/server` in a session of its own. `said` is what it printed so far; stdout may go to a file."""
 
-    def __init__(self, checkout, **env):
+    def __init__(self, checkout, *, stdout=None, **env):
         self.checkout, self.said, self.begun = checkout, "", time.monotonic()
+        command = ["env", "--default-signal=INT", "script/server"]
+        if stdout:
+            command = ["bash", "-c", f'exec 2>&1 >"{stdout}" env --default-signal=INT script/server']
         self.process = subprocess.Popen(
             # Who runs the tests in the background has them ignore it, and no shell can trap what it was told to ignore.
-            ["env", "--default-signal=INT", "script/server"],
+            command,
             cwd=checkout.folder,
             env=checkout.env | env,
             stdin=subprocess.DEVNULL,

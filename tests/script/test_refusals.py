@@ -1,5 +1,6 @@
 """What cannot start says why in one sentence, and starts nothing."""
 
+import json
 import os
 import shutil
 import socket
@@ -12,8 +13,13 @@ from tests.script.checkout import PRODUCTION
 def said(refused):
     """The one line of a refusal."""
     assert (refused.returncode, refused.stdout) == (1, "")
-    (line,) = refused.stderr.splitlines()
+    (line,) = sentences(refused)
     return line
+
+
+def sentences(refused):
+    """What it says, which is JSON once the program that refuses is our own, since no terminal reads it."""
+    return [json.loads(line)["message"] if line.startswith("{") else line for line in refused.stderr.splitlines()]
 
 
 @pytest.fixture
@@ -104,7 +110,7 @@ def test_production_names_all_that_is_missing_at_once(checkout):
     refused = checkout.run("script/server", DJANGO_ENV="production")
 
     assert refused.returncode == 1
-    assert [line.split()[0] for line in refused.stderr.splitlines()] == [
+    assert [line.split()[0] for line in sentences(refused)] == [
         "SECRET_KEY", "ALLOWED_HOSTS", "FACTORY_URL", "FACTORY_API_KEY",
     ]  # fmt: skip
     assert refused.stdout == ""
@@ -142,6 +148,7 @@ IMPOSSIBLE = {
         "FACTORY_BREAKER_SLOW": "0.0",
         "FACTORY_BREAKER_OPEN_SECONDS": "-10.0",
         "FACTORY_BREAKER_OPEN_SECONDS_MOST": "0.0",
+        "DB_SLOW_SECONDS": "0.0",
     },
     "0 or more": {
         "FACTORY_QUEUE": "-1",
@@ -158,9 +165,9 @@ IMPOSSIBLE = {
 def test_numbers_that_can_not_be_are_named_with_what_they_have_to_be(checkout, possible):
     refused = checkout.manage("check", **IMPOSSIBLE[possible])
 
-    sentences = {f"{name} is {value}: it has to be {possible}." for name, value in IMPOSSIBLE[possible].items()}
+    expected = {f"{name} is {value}: it has to be {possible}." for name, value in IMPOSSIBLE[possible].items()}
     assert (refused.returncode, refused.stdout) == (1, "")
-    assert sentences <= set(refused.stderr.splitlines())
+    assert expected <= set(sentences(refused))
 
 
 def test_a_rate_over_1_is_one_sentence(checkout):
@@ -224,6 +231,43 @@ def test_a_number_with_a_unit_is_none(checkout, value):
 @pytest.mark.parametrize("name", ["FACTORY_BREAKER_ENABLED", "FACTORY_FOLLOW_SUPPORT_LINK"])
 def test_what_is_neither_yes_nor_no_is_named(checkout, name):
     assert said(checkout.manage("check", **{name: "ture"})).startswith(f"{name} is")
+
+
+@pytest.mark.parametrize(
+    ("env", "sentence"),
+    [
+        ({"LOG_FORMAT": "xml"}, 'LOG_FORMAT is "xml": it is json or text.'),
+        ({"LOG_SOURCE": ""}, "LOG_SOURCE is empty: it is the label under which the logs are found."),
+        *(
+            (
+                {"LOKI_URL": url},
+                "LOKI_URL is no address to push to, as https://logs.example/loki/api/v1/push is (no user, no token).",
+            )
+            for url in (
+                "logs.example",
+                "https://logs.example",
+                "https://me:secret@logs.example/push",
+                "http://x:y/push",
+            )
+        ),
+        (
+            {"LOKI_URL": "https://logs.example/push", "LOKI_USER": "me"},
+            "Of LOKI_USER and LOKI_TOKEN one is missing: Loki asks for both, or for neither.",
+        ),
+        (
+            PRODUCTION | {"LOKI_URL": "http://logs.example/push", "LOKI_USER": "me", "LOKI_TOKEN": "mine"},
+            "LOKI_TOKEN would be sent in the clear: LOKI_URL has to begin with https://.",
+        ),
+    ],
+)
+def test_logs_that_could_not_be_kept_are_refused(checkout, env, sentence):
+    assert said(checkout.manage("check", **env)) == sentence
+
+
+def test_people_at_a_terminal_read_a_sentence(checkout):
+    refused = checkout.manage("check", LOG_FORMAT="text", FACTORY_PLACES="pizza")
+
+    assert refused.stderr == "FACTORY_PLACES is not a number, where one is needed.\n"
 
 
 def test_what_is_just_possible_is_no_problem(checkout):

@@ -4,12 +4,14 @@ import logging
 import signal
 import threading
 from collections.abc import Callable
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import connection
 
+from jwtpizza.observability import metrics
 from orders.services import later, links, outages, sales
 
 log = logging.getLogger("orders")
@@ -17,6 +19,30 @@ log = logging.getLogger("orders")
 POLL_SECONDS = 1.0
 # What is broken is not asked every second.
 TROUBLE_SECONDS = 5.0
+
+
+class Stop:
+    """Whether somebody wants the worker to end.
+
+    A signal strikes its thread anywhere, in the middle of this too: an Event's lock would then wait for itself.
+    """
+
+    def __init__(self) -> None:
+        self._asked: SimpleQueue[None] = SimpleQueue()
+
+    def set(self) -> None:
+        self._asked.put(None)
+
+    def is_set(self) -> bool:
+        return not self._asked.empty()
+
+    def wait(self, seconds: float) -> bool:
+        """Up to so many seconds, unless it is wanted; whether it is."""
+        try:
+            self._asked.put(self._asked.get(timeout=seconds))
+        except Empty:
+            return False
+        return True
 
 
 class Command(BaseCommand):
@@ -31,9 +57,12 @@ class Command(BaseCommand):
             counts = [f"{outcomes[status]} {status}" for status in ("fulfilled", "failed", "pending")]
             self.stdout.write(", ".join(counts))
             return
-        stop = threading.Event()
+        stop = Stop()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
+        metrics.tidy()
+        if settings.WORKER_METRICS_PORT:
+            metrics.serve(settings.WORKER_METRICS_PORT)
         _safely(sales.fetch_factory_keys)
         if settings.FACTORY_CANARY_SECONDS:
             _every(settings.FACTORY_CANARY_SECONDS, outages.fly_canary, stop)
@@ -45,7 +74,7 @@ class Command(BaseCommand):
                 stop.wait(TROUBLE_SECONDS if decided is None else POLL_SECONDS)
 
 
-def _every(seconds: float, work: Callable[[], object], stop: threading.Event) -> None:
+def _every(seconds: float, work: Callable[[], object], stop: Stop) -> None:
     """Has the work done again and again beside the orders; nobody waits for it at the end."""
 
     def again_and_again() -> None:

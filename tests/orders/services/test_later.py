@@ -9,6 +9,7 @@ from django.db.models.functions import Now
 
 from franchises.models import Store
 from jwtpizza.accounts.models import User
+from jwtpizza.fields import from_now
 from menu.models import MenuItem
 from orders.factory import gateway
 from orders.factory.errors import (
@@ -23,7 +24,7 @@ from orders.factory.errors import (
     Unreachable,
     Unverified,
 )
-from orders.models import Order, Reason, Status, from_now
+from orders.models import Order, Reason, Status
 from orders.services import later, sales
 from tests.conftest import fresh_process
 from tests.orders.stage import LATER, LINK, age, age_lease, apart, half_open_circuit, open_circuit

@@ -1,6 +1,8 @@
 """What operators have in an outage: the chaos switch, word of each worker's circuit, the canary."""
 
 import logging
+import subprocess
+import sys
 from datetime import timedelta
 from random import Random
 from types import SimpleNamespace
@@ -10,10 +12,11 @@ from django.db import InterfaceError, OperationalError
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from jwtpizza.fields import from_now
 from orders import selectors
 from orders.factory import gateway
 from orders.factory.errors import BadJwt, ServerError, TooSlow, Unreachable
-from orders.models import Canary, ChaosSwitch, Order, Reason, SupportLink, WorkerCircuit, from_now
+from orders.models import Canary, ChaosSwitch, Order, Reason, SupportLink, WorkerCircuit
 from orders.services import outages
 from tests.conftest import fresh_process
 from tests.orders.stage import LINK, half_open_circuit, open_circuit
@@ -238,6 +241,16 @@ def test_who_told_nothing_for_half_a_minute_is_forgotten(row):
     assert [circuit.state for circuit in selectors.CIRCUITS()] == ["open"]
     row()
     assert set(WorkerCircuit.objects.values_list("worker", flat=True)) == {"late", outages.WORKER}
+
+
+def test_one_that_was_killed_on_this_machine_is_forgotten_at_once(db):
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    elsewhere = f"another-machine.{process.pid}.123456"
+    for worker in (f"{outages.MACHINE}.{process.pid}.123456", elsewhere):
+        WorkerCircuit.objects.create(worker=worker, state="open")
+    outages.report_circuit()
+    assert set(WorkerCircuit.objects.values_list("worker", flat=True)) == {elsewhere, outages.WORKER}
 
 
 def test_a_worker_that_comes_back_after_that_long_begins_anew(row):

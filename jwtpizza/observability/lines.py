@@ -1,0 +1,70 @@
+"""A line of the log for who has no logging: a start that was refused, and the relay of what programs print.
+
+Knows no Django: the settings may be what is wrong.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, TextIO
+
+from jwtpizza.observability.redaction import masked
+
+SOURCE = "jwt-pizza-service"
+# JSON may have them as they are, and programs that read line by line end a line there.
+LINE_ENDS = ("\x85", "\u2028", "\u2029")
+SECRETS = ("FACTORY_API_KEY", "SECRET_KEY", "METRICS_TOKEN", "LOKI_TOKEN")
+_encode = json.JSONEncoder(ensure_ascii=False, default=str).encode
+
+
+def moment(seconds: float) -> str:
+    """Seconds since 1970 as a line has them: ISO 8601, UTC, with milliseconds."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+
+
+def dumped(line: Mapping[str, Any]) -> str:
+    """The JSON of a line, in which secrets are not masked yet."""
+    text = _encode(line)
+    if text.isascii():
+        return text
+    for end in LINE_ENDS:
+        text = text.replace(end, f"\\u{ord(end):04x}")
+    # Half a surrogate pair, which anybody may send, can't be printed.
+    return text.encode(errors="replace").decode()
+
+
+def is_text(stream: TextIO) -> bool:
+    """Whether people read what is written there; LOG_FORMAT says so, or else whether it is a terminal."""
+    return os.environ.get("LOG_FORMAT", "text" if stream.isatty() else "json") == "text"
+
+
+def told(message: str, *, level: str, seconds: float, **more: Any) -> str:
+    """A line that says this, `seconds` since 1970, as JSON without the secrets that the environment holds."""
+    source = os.environ.get("LOG_SOURCE") or SOURCE
+    line = {"ts": moment(seconds), "level": level, "type": "app", "source": source, "component": source}
+    return masked(dumped(line | more | {"message": message}), _secrets())
+
+
+def _secrets() -> tuple[str, ...]:
+    return tuple(os.environ.get(name, "") for name in SECRETS)
+
+
+def is_json(text: str) -> bool:
+    """Whether it is one JSON object."""
+    if not text.startswith("{"):
+        return False
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def refuse(problem: object) -> None:
+    """Says on stderr why nothing starts: a line for each of its sentences."""
+    for sentence in str(problem).splitlines():
+        now = datetime.now(UTC).timestamp()
+        text = sentence if is_text(sys.stderr) else told(sentence, level="error", seconds=now, logger="start")
+        sys.stderr.write(f"{text}\n")
