@@ -90,7 +90,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "jwtpizza.observability.middleware.RequestLog",
-    "django_prometheus.middleware.PrometheusBeforeMiddleware",
+    "jwtpizza.observability.middleware.RequestTimer",
     "corsheaders.middleware.CorsMiddleware",
     "jwtpizza.api.middleware.ApiRules",
     "django.middleware.security.SecurityMiddleware",

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.drill.house import house
+from tests.drill.house import house, wait_for_workers
 from tests.e2e.steps import eventually, order
 from tests.live import PROJECT
 
@@ -102,8 +102,10 @@ def test_counters_are_exact_through_two_workers_and_the_death_of_one(home):
     assert (set(sold), set(failed)) == ({200}, {500})
     assert asked_again_and_again(home, COUNTED) == COUNTED
 
-    os.kill(web_workers(home)[0], signal.SIGKILL)
-    eventually(lambda: len(web_workers(home)) == 2 and listening(home.service.url + "/readyz"))
+    before = web_workers(home)
+    os.kill(before[0], signal.SIGKILL)
+    eventually(lambda: len(web_workers(home)) == 2 and before[0] not in web_workers(home))
+    wait_for_workers(home.service)
     assert asked_again_and_again(home, COUNTED) == COUNTED
 
 

@@ -5,7 +5,7 @@ from jwtpizza.settings import LOGGING, MIDDLEWARE
 
 TELEMETRY = (
     "jwtpizza.observability.middleware.RequestLog",
-    "django_prometheus.middleware.PrometheusBeforeMiddleware",
+    "jwtpizza.observability.middleware.RequestTimer",
     "jwtpizza.observability.middleware.RequestMetrics",
 )
 MIDDLEWARE = [middleware for middleware in MIDDLEWARE if middleware not in TELEMETRY]

@@ -245,7 +245,7 @@ def test_prometheus_finds_its_rules_its_runbooks_and_its_token():
     for rules in config["rule_files"]:
         assert list(inside("prometheus", str(folder / rules).replace("/*.yml", "")).glob("*.yml"))
     assert inside("prometheus", told["web.user-assets"]) == OPS / "runbooks"
-    [token] = re.findall(r"credentials_file: (\S+)", (OPS / "prometheus/prometheus.yml").read_text())
+    [token] = set(re.findall(r"credentials_file: (\S+)", (OPS / "prometheus/prometheus.yml").read_text()))
     assert f">{token} " in SERVICES["prometheus"]["entrypoint"][2]
     assert str(Path(token).parent) in SERVICES["prometheus"]["tmpfs"]
 
