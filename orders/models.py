@@ -153,7 +153,7 @@ class ChaosSwitch(models.Model):
 class Canary(models.Model):
     """One row: what came of the last pizza that was made for nobody, and in how many seconds.
 
-    `well` is that a diner would have got it in time.
+    `well` is that a diner would have got it.
     """
 
     ONLY: ClassVar = 1

@@ -25,7 +25,7 @@ from orders.models import Canary, ChaosSwitch, Order, Status, SupportLink, Worke
 Known = TypeVar("Known")
 # A process that told nothing for three times its period is gone.
 GONE_SECONDS = 30.0
-# A canary that may take 40 s tells of three of its periods.
+# A canary tells of three of its periods; after one that failed, 40 s may pass until its link is there.
 CANARY_SECONDS = 3 * settings.FACTORY_CANARY_SECONDS + 40.0
 
 HISTORY = {

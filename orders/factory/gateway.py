@@ -29,7 +29,7 @@ log = logging.getLogger("orders.factory")
 CHAOS_RATE = 0.5
 OK = 200
 # The factory's own throttling takes 32 s, and its support link comes with the answer.
-CANARY_SECONDS = 40.0
+LINK_SECONDS = 40.0
 SUPPORT_PATH = re.compile(r"/api/support/([\w~%-][\w.~%-]*)/report/([\w~%-][\w.~%-]*)", re.ASCII)
 
 
@@ -64,15 +64,17 @@ def new_guard() -> Guard:
         jitter=settings.FACTORY_RETRY_JITTER,
         least=settings.FACTORY_RETRY_LEAST,
         budget=Budget(ratio=settings.FACTORY_RETRY_RATE, saved=settings.FACTORY_RETRY_SAVED),
-        worth=lambda error: (
-            isinstance(error, FactoryError) and error.passing and error.seconds <= settings.FACTORY_BREAKER_SLOW
-        ),
+        worth=_is_worth_another,
         told=lambda result: metrics.retries.labels(result).inc(),
     )
     bulkhead = Bulkhead(
         places=settings.FACTORY_PLACES, queue=settings.FACTORY_QUEUE, seconds=settings.FACTORY_QUEUE_SECONDS
     )
     return Guard(seconds=settings.FACTORY_DEADLINE, bulkhead=bulkhead, breaker=breaker, retry=retry)
+
+
+def _is_worth_another(error: Exception) -> bool:
+    return isinstance(error, FactoryError) and error.passing and error.seconds <= settings.FACTORY_BREAKER_SLOW
 
 
 def _changed(old: str, new: str) -> None:
@@ -110,9 +112,23 @@ def make_pizza(payload: dict[str, Any], *, admission: Admission, chaos: bool = F
 
 
 def canary(payload: dict[str, Any]) -> Reply:
-    """A pizza for nobody, made outside the guard and waited for as long as it takes; raises a FactoryError."""
-    deadline = Deadline(CANARY_SECONDS + settings.FACTORY_CONNECT_TIMEOUT)
-    return _verified(payload, deadline, patience=CANARY_SECONDS)
+    """A pizza for nobody, made outside the guard, waited for and tried again as a diner's; raises a FactoryError."""
+    deadline = Deadline(settings.FACTORY_DEADLINE)
+    try:
+        return _asked(payload, deadline, 1)
+    except FactoryError as error:
+        if not _is_worth_another(error):
+            raise
+    return _asked(payload, deadline, 2)
+
+
+def late_link(payload: dict[str, Any]) -> str:
+    """The support link of an answer that takes up to 40 s, for which no diner waits; "" without one."""
+    deadline = Deadline(LINK_SECONDS + settings.FACTORY_CONNECT_TIMEOUT)
+    try:
+        return _asked(payload, deadline, 3, patience=LINK_SECONDS).support_link
+    except FactoryError as error:
+        return error.support_link
 
 
 def follow(link: str) -> str:
@@ -138,24 +154,35 @@ def fetch_keys() -> None:
 
 
 def _attempt(payload: dict[str, Any], deadline: Deadline, number: int, *, chaos: bool) -> Reply:
-    """One request for a pizza, the `number`th for its order: measured, counted and logged."""
+    """One request of a diner's, which is counted."""
     begun = time.monotonic()
     try:
-        if chaos and random.random() < CHAOS_RATE:  # noqa: S311
-            raise Chaos("chaos is switched on")
-        reply = _verified(payload, deadline)
+        reply = _asked(payload, deadline, number, chaos=chaos)
     except FactoryError as error:
-        error.seconds = time.monotonic() - begun
         _count(error.reason, error.seconds)
-        _log(payload, error, number=number, outcome=error.reason, seconds=error.seconds)
         if error.retry_after:
             # An unreasonable wish is not to stop all sales.
             GUARD.bulkhead.close(min(error.retry_after, settings.FACTORY_BREAKER_OPEN_SECONDS_MOST))
             CHANGED.set()
         raise
-    seconds = time.monotonic() - begun
-    _count("ok", seconds)
-    _log(payload, reply, number=number, outcome="ok", seconds=seconds)
+    _count("ok", time.monotonic() - begun)
+    return reply
+
+
+def _asked(
+    payload: dict[str, Any], deadline: Deadline, number: int, *, chaos: bool = False, patience: float = 0.0
+) -> Reply:
+    """One request for a pizza, the `number`th for its order: measured and logged."""
+    begun = time.monotonic()
+    try:
+        if chaos and random.random() < CHAOS_RATE:  # noqa: S311
+            raise Chaos("chaos is switched on")
+        reply = _verified(payload, deadline, patience=patience)
+    except FactoryError as error:
+        error.seconds = time.monotonic() - begun
+        _log(payload, error, number=number, outcome=error.reason, seconds=error.seconds)
+        raise
+    _log(payload, reply, number=number, outcome="ok", seconds=time.monotonic() - begun)
     return reply
 
 
@@ -164,7 +191,7 @@ def _count(outcome: str, seconds: float) -> None:
     metrics.attempt_seconds.observe(seconds)
 
 
-def _verified(payload: dict[str, Any], deadline: Deadline, *, patience: float = 0.0) -> Reply:
+def _verified(payload: dict[str, Any], deadline: Deadline, *, patience: float) -> Reply:
     try:
         with metrics.in_flight.track_inprogress():
             reply = client.post_order(payload, deadline=deadline, patience=patience)

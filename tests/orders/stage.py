@@ -5,6 +5,7 @@ from datetime import timedelta
 from functools import wraps
 from typing import Any
 
+from django.conf import settings
 from django.db import connection
 from django.db.models import F
 from django.utils import timezone
@@ -14,6 +15,7 @@ from jwtpizza.resilience.breaker import Health
 from jwtpizza.resilience.guard import Guard
 from orders.factory import gateway
 from orders.factory.client import Reply
+from orders.factory.errors import TooSlow
 from orders.models import Order, Status
 from tests.resilience.kit import Clock
 
@@ -56,7 +58,7 @@ class Kitchen:
     """The factory behind the guard, without a socket.
 
     It answers each attempt by the next of what it `does` (an error to raise, something to do first, or None for a
-    pizza), and all that follow by the last. Each takes that many `seconds`.
+    pizza), and all that follow by the last. Each takes that many `seconds`, unless who asks loses patience before.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -71,7 +73,10 @@ class Kitchen:
     def post_order(self, payload: dict[str, Any], *, deadline: Any, patience: float = 0.0) -> Reply:
         self.asked.append(payload)
         self.patience.append(patience)
-        self.clock.now += self._seconds
+        most = patience or settings.FACTORY_READ_TIMEOUT
+        self.clock.now += min(self._seconds, most)
+        if self._seconds > most:
+            raise TooSlow("the factory did not answer in time")
         return do(self._outcomes.pop(0) if len(self._outcomes) > 1 else self._outcomes[0], payload)
 
     @property

@@ -43,17 +43,22 @@ def test_an_order_waits_three_seconds_for_an_answer(timeouts):
     assert client._thread.patience == 3.0
 
 
-def test_a_canary_waits_forty(timeouts):
+def test_a_canary_waits_as_long_as_an_order(timeouts):
     with pytest.raises(TooSlow):
         gateway.canary(PIZZA)
+    assert timeouts == [(1.2, 3.0)]
+    assert client._thread.deadline.left() == pytest.approx(5, abs=1)
+
+
+def test_whoever_wants_the_late_link_waits_forty(timeouts):
+    assert gateway.late_link(PIZZA) == ""
     assert timeouts == [(1.2, 40.0)]
     assert client._thread.patience == 40.0
     assert client._thread.deadline.left() == pytest.approx(41.2, abs=1)
 
 
-def test_an_order_after_a_canary_waits_three_again(timeouts):
-    with pytest.raises(TooSlow):
-        gateway.canary(PIZZA)
+def test_an_order_after_that_waits_three_again(timeouts):
+    gateway.late_link(PIZZA)
     with pytest.raises(TooSlow):
         ordered()
     assert timeouts[1] == (1.2, 3.0)

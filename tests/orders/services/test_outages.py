@@ -15,7 +15,7 @@ from django.utils import timezone
 from jwtpizza.fields import from_now
 from orders import selectors
 from orders.factory import gateway
-from orders.factory.errors import BadJwt, ServerError, TooSlow, Unreachable
+from orders.factory.errors import BadJwt, Rejected, ServerError, TooSlow, Unreachable
 from orders.models import Canary, ChaosSwitch, Order, Reason, SupportLink, WorkerCircuit
 from orders.services import outages
 from tests.conftest import fresh_process
@@ -323,9 +323,35 @@ def flown():
 
 
 def test_a_canary_that_comes_back_in_time_is_well(demo, kitchen):
-    kitchen.does(seconds=5)
-    assert flown() == ("ok", True, 5.0)
+    kitchen.does(seconds=2.9)
+    assert flown() == ("ok", True, 2.9)
     assert not SupportLink.objects.exists()
+
+
+def test_one_for_which_a_diner_would_have_waited_in_vain_is_not(demo, kitchen, diner):
+    """Each pizza takes 4 s: within the deadline, but a diner's attempt is given up after 3 without a byte."""
+    kitchen.does(seconds=4)
+    assert diner.order(1).status_code == 504
+    assert flown() == ("timeout", False, 3.0)
+
+
+def test_one_failure_that_passes_costs_no_diner_an_order_and_no_canary(demo, kitchen, diner):
+    for _ in range(2):
+        kitchen.does(ServerError("no"), None)
+        assert diner.order(1).status_code == 200
+        kitchen.does(ServerError("no"), None)
+        assert flown()[:2] == ("ok", True)
+    assert len(set(kitchen.ids)) == 4
+
+
+@pytest.mark.parametrize(
+    ("failure", "seconds", "attempts"),
+    [(ServerError, 0, 2), (Unreachable, 2.0, 2), (ServerError, 2.1, 1), (BadJwt, 0, 1), (Rejected, 0, 1)],
+)
+def test_it_is_tried_again_where_a_diners_call_is(demo, kitchen, failure, seconds, attempts):
+    kitchen.does(failure("no"), seconds=seconds)
+    assert not flown()[1]
+    assert len(kitchen.asked) == attempts
 
 
 def test_it_is_a_pizza_for_nobody_and_on_no_book(demo, kitchen, counted):
@@ -345,20 +371,39 @@ def test_each_has_an_id_of_its_own(demo, kitchen):
 
 @pytest.mark.parametrize("failure", [ServerError, BadJwt, TooSlow])
 def test_one_that_fails_leaves_the_link_and_a_warning(demo, kitchen, caplog, failure):
-    kitchen.does(failure("no", support_link=LINK), seconds=3)
-    assert flown() == (failure.reason, False, 3.0)
+    kitchen.does(failure("no", support_link=LINK), seconds=2.5)
+    assert flown() == (failure.reason, False, 2.5)
     assert SupportLink.objects.get().link == LINK
-    [warning] = [record for record in caplog.records if record.message.startswith("canary")]
+    warning, *_ = caplog.records
     assert (warning.levelno, warning.data["outcome"]) == (logging.WARNING, failure.reason)
 
 
-def test_one_that_comes_too_late_for_a_diner_leaves_the_link_too(demo, kitchen, caplog):
+def test_its_line_in_the_log_has_what_an_orders_has(demo, kitchen, diner, caplog):
+    caplog.set_level(logging.INFO)
+    diner.order(1)
+    outages.fly_canary()
+    kitchen.does(BadJwt("no", support_link=LINK))
+    outages.fly_canary()
+    sale, good, bad = (record.data for record in caplog.records if "attempt" in getattr(record, "data", {}))
+    assert set(sale) == set(good) == set(bad)
+    assert good["orderId"].startswith("canary-")
+    assert bad["reportUrl"] == LINK
+
+
+def test_one_that_is_late_is_told_of_before_its_link_is_there(demo, kitchen):
     """A throttled factory gives its link with the pizza, after 32 s."""
-    kitchen.does(seconds=32)
-    assert flown() == ("ok", False, 32.0)
-    assert SupportLink.objects.get().link == LINK
-    [warning] = [record for record in caplog.records if record.message.startswith("canary")]
-    assert (warning.levelno, warning.data["outcome"], warning.data["ms"]) == (logging.WARNING, "ok", 32_000)
+    told = []
+    kitchen.does(lambda _: told.extend(Canary.objects.values_list("outcome", "well")), seconds=32)
+    assert flown() == ("timeout", False, 3.0)
+    assert told == [("timeout", False)]
+    assert (kitchen.patience, SupportLink.objects.get().link) == ([0.0, 40.0], LINK)
+
+
+@pytest.mark.parametrize(("outcome", "seconds"), [(None, 41), (ServerError("no"), 32)])
+def test_one_that_never_comes_leaves_none(demo, kitchen, outcome, seconds):
+    kitchen.does(outcome, seconds=seconds)
+    assert flown() == ("timeout", False, 3.0)
+    assert not SupportLink.objects.exists()
 
 
 def test_one_that_fails_without_a_link_leaves_none(demo, kitchen):
