@@ -43,7 +43,7 @@ RETRIES = {"ok": GOOD, "failed": BAD, "refused": REFUSED, "no_budget": "dark-yel
 REFUSALS = {"open": BAD, "probing": PROBING, "bulkhead": "dark-orange", "deadline": "dark-red"}
 LOGINS = {"success": GOOD, "failure": BAD}
 QUANTILES = {"p50": "light-blue", "p95": "blue", "p99": "dark-blue"}
-WHOSE = {"the factory's": BAD, "our own": "purple"}
+WHOSE = {"the factory's": BAD, "orders answered 5xx": "dark-orange", "our own": "purple"}
 
 # The deadline of a call is 5 s, and the breaker calls 2 s slow.
 ORDER_STEPS = {GOOD: None, "yellow": 2, BAD: 5}
@@ -346,9 +346,11 @@ ORDERS = (
         A_MINUTE,
         [
             Query(a_minute(metric="jwtpizza_orders_total", matchers=('outcome=~"failed|refused"',)), "the factory's"),
+            Query(a_minute(metric=RESPONSES, matchers=(JOB, *PLACING, SERVER_ERROR)), "orders answered 5xx"),
             Query(f"sum({elsewhere(RESPONSES, SERVER_ERROR)}) * 60 or vector(0)", "our own"),
         ],
-        "Orders that the factory failed or could not take, against 5xx answers of every other endpoint.",
+        "Orders that the factory failed or could not take, against 5xx answers of every other endpoint. "
+        "Where more orders were answered 5xx than the factory failed, we broke them ourselves.",
         colours=WHOSE,
         width=12,
     ),
@@ -369,7 +371,7 @@ FACTORY = (
             *quantiles(rate("jwtpizza_factory_attempt_seconds_bucket")),
             Query("max(jwtpizza_factory_canary_seconds)", "canary"),
         ],
-        "Of one attempt, whatever came of it. The canary alone waits longer than our deadline, 5 s.",
+        "Of one attempt, whatever came of it. The canary may take two, as an order may.",
         colours=QUANTILES | {"canary": PROBING},
         steps=ORDER_STEPS,
     ),
