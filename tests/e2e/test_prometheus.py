@@ -147,6 +147,7 @@ def test_every_expression_of_the_rules_returns_data(tmp_path):
         eventually(lambda: watch.query("jwtpizza:order_errors:increase5m"))
         eventually(lambda: watch.query('jwtpizza:own_seconds:p95_5m{view="orders.views.OrderViewSet"}'))
         rules = watch.rules()
+        assert "NoOrders" in {rule["name"] for rule in rules}, "what is off is judged, too"
         assert {(rule["name"], rule.get("lastError")) for rule in rules if rule["health"] != "ok"} == set()
         asked = {asked for rule in rules for asked in [emptied(rule["query"]), *SELECTOR.findall(rule["query"])]}
         assert [expression for expression in asked if not watch.query(expression)] == []
