@@ -1,6 +1,7 @@
 """All settings, all of them from the environment; README.md lists the names with their meaning."""
 
 import sys
+import warnings
 from collections.abc import Callable
 from datetime import timedelta
 from math import inf, isfinite
@@ -49,6 +50,16 @@ class Environment(environ.Env):  # type: ignore[misc]
             raise ImproperlyConfigured(f"{var} is not a number, where one is needed.") from error
         except KeyError as error:
             raise ImproperlyConfigured(f"{var} is neither true nor false.") from error
+
+    def db(self, var: str, **kwargs: Any) -> Any:
+        try:
+            with warnings.catch_warnings(action="error"):
+                return super().db(var, **kwargs)
+        except (ValueError, Warning):
+            # What they say has the password in it.
+            raise ImproperlyConfigured(
+                f"{var} is no address of a database, as postgres://user:password@host:5432/name and sqlite:///file are."
+            ) from None
 
 
 env = Environment()

@@ -5,10 +5,12 @@ Knows no Django: the settings may be what is wrong.
 
 import json
 import os
+import re
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, TextIO
+from urllib.parse import unquote
 
 from jwtpizza.observability.redaction import masked
 
@@ -16,6 +18,8 @@ SOURCE = "jwt-pizza-service"
 # JSON may have them as they are, and programs that read line by line end a line there.
 LINE_ENDS = ("\x85", "\u2028", "\u2029")
 SECRETS = ("FACTORY_API_KEY", "SECRET_KEY", "METRICS_TOKEN", "LOKI_TOKEN")
+# Found in an address that can't be parsed, too.
+PASSWORD = re.compile(r"//[^/:@]*:(.+)@")
 _encode = json.JSONEncoder(ensure_ascii=False, default=str).encode
 
 
@@ -48,7 +52,9 @@ def told(message: str, *, level: str, seconds: float, **more: Any) -> str:
 
 
 def _secrets() -> tuple[str, ...]:
-    return tuple(os.environ.get(name, "") for name in SECRETS)
+    found = PASSWORD.search(os.environ.get("DATABASE_URL", ""))
+    password = found[1] if found else ""
+    return (*(os.environ.get(name, "") for name in SECRETS), password, unquote(password))
 
 
 def is_json(text: str) -> bool:
@@ -66,5 +72,6 @@ def refuse(problem: object) -> None:
     """Says on stderr why nothing starts: a line for each of its sentences."""
     for sentence in str(problem).splitlines():
         now = datetime.now(UTC).timestamp()
-        text = sentence if is_text(sys.stderr) else told(sentence, level="error", seconds=now, logger="start")
+        line = told(sentence, level="error", seconds=now, logger="start")
+        text = masked(sentence, _secrets()) if is_text(sys.stderr) else line
         sys.stderr.write(f"{text}\n")

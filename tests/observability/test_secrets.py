@@ -3,8 +3,11 @@
 import io
 import json
 import logging
+import os
 import re
 import secrets as dice
+import subprocess
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from unittest import mock
@@ -20,12 +23,15 @@ from orders.factory import gateway
 from orders.services import outages, sales
 from tests.actors import Actor, logged_in
 from tests.conftest import fresh_process
+from tests.live import PROJECT
+from tests.ports import free_port
 
 METHODS = ("GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "HEAD", "TRACE", "INVENTED")
 PASSWORD, WRONG, NEW = (f"{word}-{dice.token_hex(8)}" for word in ("right", "wrong", "new"))
 ADDRESS = f"{dice.token_hex(8)}@secret.example"
 TOKENS = {name: f"{name.lower()}-{dice.token_hex(16)}" for name in ("SECRET_KEY", "METRICS_TOKEN", "LOKI_TOKEN")}
 LOKI_USER = "12345"
+OF_DATABASE = "of-database-5b0c1d2e"
 
 
 class Pushed(BaseHTTPRequestHandler):
@@ -43,11 +49,12 @@ class Pushed(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def logged(settings):
+def logged(settings, monkeypatch):
     """All that is logged meanwhile, as JSON, as text and at Loki's, with LOG_LEVEL=DEBUG."""
     for name, value in TOKENS.items():
         setattr(settings, name, value)
     settings.LOG_BODIES = True
+    monkeypatch.setitem(settings.DATABASES["default"], "PASSWORD", OF_DATABASE)
     Pushed.got = []
     server = ThreadingHTTPServer(("127.0.0.1", 0), Pushed)
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -174,7 +181,9 @@ def break_down(known):
     """An exception with all of it in its words, in a view."""
 
     def broken(*_, **__):
-        raise RuntimeError(f"{known['link']} {known['jwt']} {known['key']} Bearer {known['token']} {TOKENS}")
+        raise RuntimeError(
+            f"{known['link']} {known['jwt']} {known['key']} Bearer {known['token']} {TOKENS} {OF_DATABASE}"
+        )
 
     with mock.patch.object(sales, "place_order", broken):
         Actor(known["token"]).order(1)
@@ -196,7 +205,69 @@ def test_no_secret_is_ever_logged(known, logged, factory, settings):
         "canary",
     ]
     assert [part for part in [*expected, r"\"type\": \"factory\"", '"type": "exception"'] if part not in said] == []
-    secrets = [PASSWORD, WRONG, NEW, ADDRESS, *TOKENS.values()]
+    secrets = [PASSWORD, WRONG, NEW, ADDRESS, OF_DATABASE, *TOKENS.values()]
     secrets += [known[name] for name in ("token", "admin", "jwt", "key", "csrf")] + known["sessions"]
     assert {secret: said.count(secret) for secret in secrets if secret in said} == {}
     assert not re.search(r"eyJ[\w-]{20,}", said)
+
+
+# --- what real processes print --------------------------------------------------------------------
+
+
+def printed(argv, url, form, **how):
+    """All that it printed, which knows of the database's password and of nobody who would answer there."""
+    environment = os.environ | {
+        "DATABASE_URL": url,
+        "LOG_FORMAT": form,
+        "LOG_LEVEL": "DEBUG",
+        "PYTHONPATH": str(PROJECT),
+    }
+    done = subprocess.run(
+        argv,
+        env=environment | how.pop("env", {}),
+        stdout=-1,
+        stderr=-2,
+        text=True,
+        timeout=60,
+        **{"cwd": PROJECT} | how,
+    )
+    return done.stdout
+
+
+@pytest.mark.parametrize("form", ["json", "text"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"//jwtpizza:{OF_DATABASE}@postgres/db",
+        f"postgres://jwtpizza:{OF_DATABASE}@postgres:54x32/db",
+        f"postgres://jwtpizza:{OF_DATABASE}/@postgres/db",
+        f"postgres://jwtpizza:{OF_DATABASE}@127.0.0.1:99999/db",
+        f"sqlite://jwtpizza:{OF_DATABASE}@postgres/db",
+        f"oracle://jwtpizza:{OF_DATABASE}@postgres/db",
+    ],
+)
+def test_an_address_that_is_none_is_a_sentence_without_its_password(url, form):
+    said = printed([sys.executable, "manage.py", "migrate"], url, form).splitlines()
+    assert len(said) == 1
+    assert "DATABASE_URL" in said[0]
+    assert OF_DATABASE not in said[0]
+
+
+@pytest.mark.parametrize("form", ["json", "text"])
+def test_a_database_that_does_not_answer_is_told_of_without_its_password(form):
+    url = f"postgres://jwtpizza:{OF_DATABASE}@127.0.0.1:{free_port()}/db"
+    said = printed([sys.executable, "manage.py", "migrate"], url, form)
+    assert "The database of DATABASE_URL refuses" in said
+    assert OF_DATABASE not in said
+
+
+@pytest.mark.parametrize("password", [OF_DATABASE, f"{OF_DATABASE}%2F@"])
+@pytest.mark.parametrize(
+    "text", ["$DATABASE_URL", "a traceback with $(python3 -c 'import os; print(repr(os.environ))')"]
+)
+def test_what_a_program_prints_of_its_environment_is_relayed_without_them(tmp_path, password, text):
+    (tmp_path / "Procfile").write_text(f'web: echo "{text}"\n')
+    url = f"postgres://jwtpizza:{password}@127.0.0.1/db"
+    said = printed([sys.executable, "-m", "script.processes", "web"], url, "json", cwd=tmp_path, env=TOKENS)
+    assert "postgres://jwtpizza:" in said
+    assert [secret for secret in (OF_DATABASE, *TOKENS.values()) if secret in said] == []
