@@ -279,6 +279,7 @@ ORDER_LEASE = env.float("ORDER_LEASE", default=30.0)
 # --- telemetry -----------------------------------------------------------------------------------
 
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
+WORKER_METRICS_HOST = env.str("WORKER_METRICS_HOST", default="127.0.0.1")
 WORKER_METRICS_PORT = env.int("WORKER_METRICS_PORT", default=0)
 # Where the processes keep what they count, which prometheus_client looks for before it reads any setting.
 if metrics_folder := env.str("PROMETHEUS_MULTIPROC_DIR", default=""):

@@ -1,5 +1,6 @@
 """The page that Prometheus reads: what all processes counted, what the database knows, how the machine is."""
 
+import io
 import logging
 import os
 import threading
@@ -96,16 +97,24 @@ def admitted(authorization: str) -> HTTPStatus:
 
 
 def _application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-    status = admitted(environ.get("HTTP_AUTHORIZATION", ""))
+    status, body = admitted(environ.get("HTTP_AUTHORIZATION", "")), b""
     if status == HTTPStatus.OK and environ["PATH_INFO"] != "/metrics":
         status = HTTPStatus.NOT_FOUND
-    body = Page(database=False).text() if status == HTTPStatus.OK else b""
+    try:
+        body = Page(database=False).text() if status == HTTPStatus.OK else b""
+    except Exception:
+        log.exception("the page could not be made")
+        status = HTTPStatus.INTERNAL_SERVER_ERROR
     start_response(f"{status.value} {status.phrase}", [("Content-Type", CONTENT_TYPE_LATEST)])
     return [body]
 
 
 class _Server(ThreadingMixIn, WSGIServer):
     daemon_threads = True
+
+    def handle_error(self, *_: Any) -> None:
+        """What is wrong with the page is logged where it is made; all else is a client that was silent, or left."""
+        log.debug("a client left the metrics' page", exc_info=True)
 
 
 class _Silent(WSGIRequestHandler):
@@ -114,22 +123,26 @@ class _Silent(WSGIRequestHandler):
     def log_message(self, *_: Any) -> None:
         """A scrape is no news."""
 
+    def get_stderr(self) -> io.StringIO:
+        """Where wsgiref prints the traceback of a client that left: nowhere."""
+        return io.StringIO()
 
-def serve(port: int) -> None:
+
+def serve(host: str, port: int) -> None:
     """Serves the page of a process that is no web server's, without what the database knows, in a thread of its own.
 
     Of several such processes on a machine one serves the page, which has what all of them counted; when it is gone,
     another does.
     """
-    threading.Thread(target=serve_in_turn, args=[port], name="metrics", daemon=True).start()
+    threading.Thread(target=serve_in_turn, args=[host, port], name="metrics", daemon=True).start()
 
 
-def serve_in_turn(port: int) -> None:
+def serve_in_turn(host: str, port: int) -> None:
     """Serves the page once nobody else has the port, for ever."""
     tell = log.warning
     while True:
         try:
-            with make_server("", port, _application, _Server, _Silent) as server:
+            with make_server(host, port, _application, _Server, _Silent) as server:
                 server.serve_forever()
         except OSError as error:
             tell("the metrics' port %d can't be had now: %s", port, error)

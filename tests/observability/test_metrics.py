@@ -1,7 +1,10 @@
 """The page that Prometheus reads, on the service and on the worker."""
 
+import logging
+import socket
+import struct
 import time
-from contextlib import closing
+from contextlib import ExitStack, closing
 from types import SimpleNamespace
 from unittest.mock import Mock
 from wsgiref.simple_server import make_server
@@ -82,7 +85,7 @@ def test_whoever_has_the_token_and_in_production_nobody_without_one(settings, pr
 def port():
     """Where the worker serves its page."""
     port = free_port()
-    metrics.serve(port)
+    metrics.serve("127.0.0.1", port)
     return port
 
 
@@ -121,7 +124,7 @@ def test_a_port_that_is_taken_is_said_once_and_tried_again(monkeypatch, caplog):
     monkeypatch.setattr(metrics, "time", SimpleNamespace(sleep=pauses.append))
     monkeypatch.setattr(metrics, "make_server", Mock(side_effect=[OSError("taken"), OSError("taken"), Enough]))
     with pytest.raises(Enough):
-        metrics.serve_in_turn(9464)
+        metrics.serve_in_turn("127.0.0.1", 9464)
     assert pauses == [metrics.TAKEN_SECONDS] * 2
     warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert warnings == ["the metrics' port 9464 can't be had now: taken"]
@@ -129,8 +132,74 @@ def test_a_port_that_is_taken_is_said_once_and_tried_again(monkeypatch, caplog):
 
 def test_of_two_on_one_port_the_second_waits(port):
     assert ask(port).ok
-    with pytest.raises(OSError, match="in use"), closing(make_server("", port, None)):
+    with pytest.raises(OSError, match="in use"), closing(make_server("127.0.0.1", port, None)):
         pass
+
+
+def test_it_listens_where_it_is_told_to_and_nowhere_else(port):
+    assert ask(port).ok
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.2", port), timeout=5)
+
+
+def resets(sock):
+    """Before it has read the page."""
+    sock.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+    resets_at_once(sock)
+
+
+def resets_at_once(sock):
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    sock.close()
+
+
+def is_silent(sock):
+    """From the beginning."""
+
+
+def reads_nothing(sock):
+    sock.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+
+
+@pytest.fixture
+def handled(monkeypatch):
+    """Returns once the server is done with so many clients."""
+    done = []
+    shutdown = metrics._Server.shutdown_request
+    monkeypatch.setattr(metrics._Server, "shutdown_request", lambda *args: (shutdown(*args), done.append(args)))
+
+    def handled(count):
+        give_up = time.monotonic() + 20
+        while len(done) < count:
+            assert time.monotonic() < give_up
+            time.sleep(0.01)  # its threads have no clock that could be faked
+
+    return handled
+
+
+@pytest.mark.parametrize("behave", [resets, resets_at_once, is_silent, reads_nothing])
+def test_a_client_that_is_silent_or_leaves_is_no_plain_text(port, monkeypatch, capfd, handled, behave, caplog):
+    caplog.set_level(logging.DEBUG)
+    monkeypatch.setattr(metrics._Silent, "timeout", 0.1)
+    monkeypatch.setattr(metrics.Page, "text", lambda self: b"x" * 20_000_000)
+    ask(port, "/warm")
+    with ExitStack() as clients:
+        for _ in range(3):
+            behave(clients.enter_context(socket.create_connection(("127.0.0.1", port), timeout=20)))
+        handled(4)
+    assert capfd.readouterr().err == ""
+    assert [record for record in caplog.records if record.levelno > logging.DEBUG] == []
+
+
+def test_a_page_that_breaks_is_an_error_in_the_log_and_no_plain_text(port, monkeypatch, capfd, caplog):
+    def broken(_):
+        raise ValueError("a file that is none")
+
+    monkeypatch.setattr(metrics.Page, "text", broken)
+    assert ask(port).status_code == 500
+    assert capfd.readouterr().err == ""
+    [error] = caplog.records
+    assert (error.levelname, error.exc_info[0]) == ("ERROR", ValueError)
 
 
 # --- who was there --------------------------------------------------------------------------------

@@ -262,6 +262,7 @@ def test_prometheus_scrapes_the_ports_that_ours_listen_on():
         for target in scraped["static_configs"][0]["targets"]:
             host, port = target.split(":")
             assert int(port) in port_inside(host), target
+    assert SERVICES["worker"]["environment"]["WORKER_METRICS_HOST"] == "0.0.0.0"
     assert {job["job_name"] for job in config["scrape_configs"]} == {"jwtpizza", "jwtpizza-worker"}
 
 

@@ -62,7 +62,7 @@ class Command(BaseCommand):
             signal.signal(number, lambda *_: stop.set())
         metrics.tidy()
         if settings.WORKER_METRICS_PORT:
-            metrics.serve(settings.WORKER_METRICS_PORT)
+            metrics.serve(settings.WORKER_METRICS_HOST, settings.WORKER_METRICS_PORT)
         _safely(sales.fetch_factory_keys)
         if settings.FACTORY_CANARY_SECONDS:
             _every(settings.FACTORY_CANARY_SECONDS, outages.fly_canary, stop)
