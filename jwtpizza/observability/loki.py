@@ -62,6 +62,8 @@ class Handler(logging.Handler):
             self._headers["Authorization"] = f"Basic {b64encode(f'{user}:{token}'.encode()).decode()}"
         self._waiting: list[Line] = []
         self._size = 0
+        # Lines that are handed to the sender, of which nobody knows yet whether they arrive.
+        self._under_way = 0
         self._well = True
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -104,7 +106,8 @@ class Handler(logging.Handler):
         if self._process == os.getpid() and self._thread and not self._stop.is_set():
             self._stop.set()
             self._thread.join(STOP_SECONDS)
-            dropped.inc(len(self._taken()))
+            self._taken()
+            self._settle(self._under_way, lost=True)
         super().close()
 
     def _send(self) -> None:
@@ -117,16 +120,26 @@ class Handler(logging.Handler):
     def _taken(self) -> list[Line]:
         with self._swap:
             lines, self._waiting, self._size = self._waiting, [], 0
+            self._under_way += len(lines)
         return lines
+
+    def _settle(self, count: int, *, lost: bool) -> None:
+        """So many lines are no longer under way; those that were given up at the end are lost but once."""
+        with self._swap:
+            count = min(count, self._under_way)
+            self._under_way -= count
+        if lost:
+            dropped.inc(count)
 
     def _deliver(self, batch: list[Line]) -> None:
         try:
             body = self._body(batch)
             self._persistently(body)
         except Exception as error:
-            dropped.inc(len(batch))
+            self._settle(len(batch), lost=True)
             self._tell(False, error)
         else:
+            self._settle(len(batch), lost=False)
             self._tell(True, None)
 
     def _persistently(self, body: bytes) -> None:

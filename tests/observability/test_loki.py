@@ -149,6 +149,7 @@ def test_a_hanging_loki_holds_up_neither_who_logs_nor_the_end(pushing, monkeypat
     monkeypatch.setattr(loki, "STOP_SECONDS", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         log, handler = pushing(f"http://127.0.0.1:{silent.getsockname()[1]}/push")
+        before = dropped()
         log.info("the first, which hangs")
         connection, _ = silent.accept()
         begun = time.monotonic()
@@ -156,6 +157,7 @@ def test_a_hanging_loki_holds_up_neither_who_logs_nor_the_end(pushing, monkeypat
             log.info("hot")
         handler.close()
         assert time.monotonic() - begun < 2
+        assert dropped() - before == 1001, "the one under way, too"
         connection.close()
 
 
