@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, quote
 
 MASK = "***"
 SECRET_KEYS = re.compile(
-    "pass.?word|token|jwt|authorization|api.?key|secret|cookie|session|report.?url|followlinktoendchaos|e.?mail|username",
+    "pass.?word|pass.?wd|pass.?phrase|pass(?![a-z])|pwd|token|jwt|authorization|api.?key|secret|cookie|session|report.?url|followlinktoendchaos|e.?mail|username",
     re.IGNORECASE,
 )
 # Anything shorter would tear holes into words.

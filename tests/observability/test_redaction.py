@@ -12,12 +12,19 @@ JSON, FORM = "application/json", "application/x-www-form-urlencoded"
 @pytest.mark.parametrize(
     "key",
     ["password", "PassWord", "new_password1", "token", "jwt", "Authorization", "apiKey", "API_KEY", "reportUrl",
-     "followLinkToEndChaos", "email", "e-mail", "csrfmiddlewaretoken", "sessionid"],
+     "followLinkToEndChaos", "email",
+     "pass", "passwd", "pwd", "userPass", "DB_PASS", "pass1", "passphrase", "pwdHash", "e-mail",
+     "csrfmiddlewaretoken", "sessionid"],
 )  # fmt: skip
 def test_what_a_key_calls_secret_is_masked_at_any_depth(key):
     assert clean({"a": [{"b": {key: {"x": "secret"}, "name": "pizza"}}]}) == {
         "a": [{"b": {key: "***", "name": "pizza"}}]
     }
+
+
+def test_what_only_sounds_like_it_is_kept():
+    harmless = {"passed": 1, "passenger": 2, "passing": 3}
+    assert clean(harmless) == harmless
 
 
 def test_a_form_is_cleaned_by_its_keys_too():
