@@ -154,3 +154,10 @@ def test_pages_and_tickets_have_a_receiver_each():
     assert config["route"]["receiver"] == "ticket"
     [page] = config["route"]["routes"]
     assert (page["receiver"], page["matchers"]) == ("page", ['severity="page"'])
+
+
+def test_no_word_waits_for_longer_than_30_seconds_because_another_was_just_sent():
+    route = yaml.safe_load((OPS / "alertmanager/alertmanager.yml").read_text())["route"]
+    for each in (route, *({**route, **child} for child in route["routes"])):
+        for wait in ("group_wait", "group_interval"):
+            assert int(re.fullmatch(r"(\d+)s", each[wait])[1]) <= 30, each["receiver"]
