@@ -11,8 +11,12 @@ def main() -> None:
     from django.core.management import execute_from_command_line
     from django.db import OperationalError
 
-    from jwtpizza.observability.lines import refuse
+    from jwtpizza.observability.lines import Lines, refuse
 
+    # Not where it is the default: what a command writes into a pipe, as dumpdata does, is for whoever reads that.
+    if os.environ.get("LOG_FORMAT") == "json":
+        command = " ".join(sys.argv[1:2])
+        sys.stdout, sys.stderr = Lines(sys.stdout, "info", command), Lines(sys.stderr, "error", command)
     try:
         execute_from_command_line(sys.argv)
     except ImproperlyConfigured as problem:

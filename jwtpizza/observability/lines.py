@@ -3,10 +3,13 @@
 Knows no Django: the settings may be what is wrong.
 """
 
+import atexit
+import io
 import json
 import os
 import re
 import sys
+import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, TextIO
@@ -66,6 +69,38 @@ def is_json(text: str) -> bool:
     except (ValueError, RecursionError):
         return False
     return True
+
+
+class Lines(io.TextIOBase):
+    """A stream whose lines become lines of the log, at that level; what is such a line already stays as it is."""
+
+    def __init__(self, out: TextIO, level: str, logger: str) -> None:
+        super().__init__()
+        self._out, self._level, self._logger = out, level, logger
+        self._begun = ""
+        # Of several threads one alone prints what is no line of the log.
+        self._lock = threading.Lock()
+        atexit.register(self.write, "\n")
+
+    def write(self, text: str) -> int:
+        """Keeps what has no end of line yet."""
+        with self._lock:
+            if is_json(text):
+                self._out.write(text)
+            else:
+                *whole, self._begun = (self._begun + text).split("\n")
+                self._out.writelines(self._told(line) for line in whole if line.strip())
+        return len(text)
+
+    def _told(self, line: str) -> str:
+        now = datetime.now(UTC).timestamp()
+        return told(line, level=self._level, seconds=now, logger=self._logger) + "\n"
+
+    def flush(self) -> None:
+        self._out.flush()
+
+    def fileno(self) -> int:
+        return self._out.fileno()
 
 
 def refuse(problem: object) -> None:
