@@ -29,12 +29,12 @@ revenue = Counter("jwtpizza_revenue", "What fulfilled orders cost, in bitcoin.")
 order_seconds = Histogram(
     "jwtpizza_order_seconds", "From an order's arrival at the service layer to what its diner is told.", buckets=SECONDS
 )
-attempts = Counter("jwtpizza_factory_attempts", "Requests for a pizza, by what came of them.", ["outcome"])
+attempts = Counter("jwtpizza_factory_attempts", "Requests for a diner's pizza, by what came of them.", ["outcome"])
 attempt_seconds = Histogram("jwtpizza_factory_attempt_seconds", "How long they took.", buckets=SECONDS)
-in_flight = Gauge("jwtpizza_factory_in_flight", "Requests for a pizza that are under way.", multiprocess_mode="livesum")
+in_flight = Gauge("jwtpizza_factory_in_flight", "Requests under way, a canary's too.", multiprocess_mode="livesum")
 last_success = Gauge(
     "jwtpizza_factory_last_success_timestamp_seconds",
-    "When a pizza was last made and verified.",
+    "When a pizza, or a canary's, was last made and verified.",
     multiprocess_mode="max",
 )
 retries = Counter("jwtpizza_factory_retries", "Second attempts that were due, by what came of them.", ["result"])

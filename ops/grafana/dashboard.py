@@ -360,7 +360,8 @@ FACTORY = (
         "Attempts by outcome",
         A_MINUTE,
         [Query(a_minute("outcome", metric="jwtpizza_factory_attempts_total"), "{{outcome}}")],
-        "Requests for a pizza. unauthorized is our key, rejected our order; all others but ok are the factory's.",
+        "Requests for a diner's pizza. unauthorized is our key, rejected our order, chaos our switch; all others "
+        "but ok are the factory's.",
         colours=ATTEMPTS,
         stacked=True,
     ),
@@ -417,7 +418,7 @@ FACTORY = (
         "Calls under way",
         COUNT,
         [Query("sum(jwtpizza_factory_in_flight)", "in flight")],
-        "Requests for a pizza at this moment; 8 for each process at most.",
+        "Requests for a pizza at this moment; 8 for each process at most, and a canary.",
         width=6,
     ),
     graph(
@@ -465,14 +466,14 @@ SERVICE = (
         "Requests by method",
         A_SECOND,
         [Query(f"sum by (method) ({rate('django_http_requests_total_by_method_total', JOB)})", "{{method}}")],
-        "All requests that reached the service.",
+        "Requests that reached a view: no files, preflights, redirects to HTTPS or bodies that are too large.",
         stacked=True,
     ),
     graph(
         "Answers by status",
         A_SECOND,
         [Query(f"sum by (status) ({rate('django_http_responses_total_by_status_total', JOB)})", "{{status}}")],
-        "All answers of the service.",
+        "Answers of the views: no files, preflights, redirects to HTTPS or bodies that are too large.",
         stacked=True,
     ),
     graph(
@@ -518,7 +519,7 @@ LOGS = (
     lines(
         "Errors",
         f'{LINES}, level=~"error|critical"}} | json',
-        "All that was logged as an error: 5xx answers, exceptions with their traceback, failures of the factory.",
+        "All that was logged as an error: 5xx answers, exceptions with their traceback. The factory's are warnings.",
     ),
     lines(
         "What the factory said",
