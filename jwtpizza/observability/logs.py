@@ -73,6 +73,12 @@ class JsonFormatter(Formatter):
         self._source = source
 
     def format(self, record: logging.LogRecord) -> str:
+        # stdout and Loki get the same line, and to make it is half of what a line costs.
+        made: str = vars(record).get("line") or self._made(record)
+        record.line = made
+        return made
+
+    def _made(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {
             "ts": moment(record.created),
             "level": record.levelname.lower(),
@@ -142,6 +148,9 @@ def _of_thread(args: threading.ExceptHookArgs) -> None:
 def configure(config: dict[str, Any]) -> None:
     """Django's LOGGING_CONFIG: besides what goes to loggers, what Python would print is logged too."""
     logging.config.dictConfig(config)
+    # No format of ours tells of the line of code, the thread or the process, which cost a third of a record.
+    logging._srcfile = None  # noqa: SLF001
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging.captureWarnings(True)
     sys.excepthook = _uncaught
     threading.excepthook = _of_thread

@@ -3,18 +3,19 @@
 import logging
 import time
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
-from django_prometheus.middleware import Metrics, PrometheusAfterMiddleware, PrometheusBeforeMiddleware
+from django_prometheus.middleware import Metrics, PrometheusBeforeMiddleware
 
 from jwtpizza.observability import context, logs, redaction
 
 log = logging.getLogger("jwtpizza.request")
 
 READING = ("GET", "HEAD", "OPTIONS")
+METHODS = (*READING, "POST", "PUT", "DELETE", "PATCH", "TRACE", "CONNECT")
 
 
 class RequestLog:
@@ -23,9 +24,10 @@ class RequestLog:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         started = time.perf_counter()
-        inbound = request.headers
+        # Not `request.headers`, in which each look-up costs a hundred times as much.
+        inbound = request.META
         with context.request(
-            request_id=inbound.get("X-Request-Id", ""), traceparent=inbound.get("traceparent", "")
+            request_id=inbound.get("HTTP_X_REQUEST_ID", ""), traceparent=inbound.get("HTTP_TRACEPARENT", "")
         ) as trace:
             response = self.get_response(request)
             response["X-Request-Id"] = trace.request_id
@@ -42,7 +44,7 @@ def _log(request: HttpRequest, response: HttpResponseBase, milliseconds: float) 
         "path": request.path,
         "statusCode": response.status_code,
         "ms": round(milliseconds, 1),
-        "authorized": "Authorization" in request.headers,
+        "authorized": "HTTP_AUTHORIZATION" in request.META,
     }
     # A list that was read says nothing that is not in the books, and most requests read one: only changes and failures
     # are worth the time to parse and clean what was said.
@@ -72,49 +74,82 @@ def _bodies(request: HttpRequest, response: HttpResponseBase) -> dict[str, str]:
 class _Uncounted:
     """In place of a metric that nobody reads, of which a request would pay for several."""
 
-    def labels(self, **_: str) -> "_Uncounted":
-        return self
-
     def inc(self) -> None: ...
 
     def observe(self, _: float) -> None: ...
 
 
 class _Metrics(Metrics):  # type: ignore[misc]
-    UNREAD = (
-        "django_http_ajax_requests_total",
-        "django_http_requests_total_by_transport",
-        "django_http_requests_body_total_bytes",
-        "django_http_responses_total_by_templatename",
-        "django_http_responses_total_by_charset",
-        "django_http_responses_streaming_total",
-        "django_http_responses_body_total_bytes",
+    READ = (
+        "django_http_requests_before_middlewares_total",
+        "django_http_responses_before_middlewares_total",
+        "django_http_requests_latency_seconds_by_view_method",
+        "django_http_requests_total_by_method",
+        "django_http_responses_total_by_status",
+        "django_http_responses_total_by_status_view_method",
+        "django_http_exceptions_total_by_type",
+        "django_http_exceptions_total_by_view",
     )
 
     def register_metric(self, metric_cls: Any, name: str, *args: Any, **kwargs: Any) -> Any:
-        return _Uncounted() if name in self.UNREAD else super().register_metric(metric_cls, name, *args, **kwargs)
+        return super().register_metric(metric_cls, name, *args, **kwargs) if name in self.READ else _Uncounted()
 
 
 class RequestTimer(PrometheusBeforeMiddleware):  # type: ignore[misc]
-    """django-prometheus's, for what the other middleware costs too."""
+    """django-prometheus's, for what the other middleware answers too."""
 
     metrics_cls = _Metrics
 
 
-class RequestMetrics(PrometheusAfterMiddleware):  # type: ignore[misc]
-    """django-prometheus's, but a method that somebody invented is no new time series."""
+class _Series(NamedTuple):
+    requests: Any
+    seconds: Any
+    by_status: Any
+    by_all: Any
 
-    metrics_cls = _Metrics
-    _series: ClassVar[dict[tuple[Any, ...], Any]] = {}
 
-    def label_metric(self, metric: Any, request: HttpRequest, response: Any = None, **labels: str) -> Any:
-        if not labels:
-            return metric
-        if "method" in labels:
-            labels["method"] = self._method(request)
+class RequestMetrics:
+    """Counts as django-prometheus does, but a method that somebody invented is no new time series."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+        self._metrics = _Metrics.get_instance()
         # Looking a series up takes longer than counting in it.
-        key = (metric, *labels.values())
-        series = self._series.get(key)
+        self._known: dict[tuple[str, str, int], _Series] = {}
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        begun = time.perf_counter()
+        response = self.get_response(request)
+        seconds = time.perf_counter() - begun
+        key = (_view(request), _method(request), response.status_code)
+        series = self._known.get(key)
         if series is None:
-            series = self._series[key] = metric.labels(**labels)
-        return series
+            series = self._known[key] = self._series(*key)
+        series.requests.inc()
+        series.seconds.observe(seconds)
+        series.by_status.inc()
+        series.by_all.inc()
+        return response
+
+    def _series(self, view: str, method: str, status: int) -> _Series:
+        metrics = self._metrics
+        return _Series(
+            metrics.requests_by_method.labels(method),
+            metrics.requests_latency_by_view_method.labels(view, method),
+            metrics.responses_by_status.labels(str(status)),
+            metrics.responses_by_status_view_method.labels(str(status), view, method),
+        )
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> None:
+        self._metrics.exceptions_by_type.labels(type(exception).__name__).inc()
+        self._metrics.exceptions_by_view.labels(_view(request)).inc()
+
+
+def _view(request: HttpRequest) -> str:
+    match = request.resolver_match
+    return (match and match.view_name) or "<unnamed view>"
+
+
+def _method(request: HttpRequest) -> str:
+    method = request.method or ""
+    return method if method in METHODS else "<invalid method>"

@@ -34,7 +34,9 @@ def history(checkout):
 
 def menu_requests(checkout):
     page = get(checkout.url + "/metrics").text
-    return re.findall(r'^django_http_requests_total_by_view_t.*view="menu\.\S+ (\S+)$', page, re.MULTILINE)
+    return re.findall(
+        r'^django_http_requests_latency_seconds_by_view_method_count.*view="menu\.\S+ (\S+)$', page, re.MULTILINE
+    )
 
 
 def granian(checkout):
