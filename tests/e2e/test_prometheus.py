@@ -120,6 +120,20 @@ def test_without_traffic_the_canary_tells_within_two_minutes(tmp_path, kind, del
         eventually(lambda: told.first("FactoryDown", "resolved"))
 
 
+def test_a_slow_factory_is_told_before_diners_are_failed_by_it(tmp_path):
+    """Every call takes 2.3 s: slower than the breaker likes, and within what a diner waits for."""
+    patient = {"FACTORY_BREAKER_ENABLED": "false"}
+    with watched(tmp_path, NO_CANARY | patient) as (home, _, told), ThreadPoolExecutor(8) as diners:
+        token = home.service.log_in("d@jwt.com", "diner")
+        home.factory.chaos("none", delay=2300)
+        slow = time.monotonic()
+        assert set(diners.map(lambda _: placed(home, token), range(24))) == {200}
+        eventually(lambda: told.first("FactorySlow") and told.first("FactorySlowCalls"))
+        for alert in ("FactorySlow", "FactorySlowCalls"):
+            print(f"{alert}: told {told.first(alert).at - slow:.1f} s after the first slow call")
+        assert told.first("OrderFailed", receiver="ticket") is None
+
+
 SELECTOR = re.compile(r"\b(?:(?:jwtpizza|django)[a-z0-9_:]*|up)\b(?:\{[^}]*\})?")
 
 
