@@ -5,6 +5,7 @@ from django.contrib.auth.admin import UserAdmin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
+from jwtpizza.accounts import services
 from jwtpizza.accounts.models import Session, User
 
 
@@ -17,6 +18,7 @@ class PeopleAdmin(UserAdmin):
     filter_horizontal = ()
     fieldsets = ((None, {"fields": ("name", "email", "password", "is_superuser", "is_active")}),)
     add_fieldsets = ((None, {"fields": ("name", "email", "password1", "password2", "is_superuser")}),)
+    actions = ("end_sessions",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
         """What is left of a deleted user is nobody to work on."""
@@ -25,6 +27,13 @@ class PeopleAdmin(UserAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """A user is erased through the API, which keeps the orders and the last admin; here one can be disabled."""
         return False
+
+    @admin.action(description="End their sessions", permissions=["change"])
+    def end_sessions(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        for user in queryset:
+            services.end_sessions(user=user)
+            self.log_change(request, user, "Sessions ended.")
+        self.message_user(request, "Their sessions are ended.")
 
 
 @admin.register(Session)

@@ -6,6 +6,7 @@ from django.contrib.auth.hashers import make_password, verify_password
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, models
+from django.utils.crypto import salted_hmac
 
 from jwtpizza.fields import Keyed, KeyField, key_of, validate_address
 
@@ -44,6 +45,8 @@ class User(Keyed, AbstractBaseUser, PermissionsMixin):
     deleted_at = models.DateTimeField(null=True, editable=False)
     # To within a minute.
     seen_at = models.DateTimeField(null=True, editable=False, db_index=True)
+    # Logins to the admin from before then are over.
+    sessions_ended_at = models.DateTimeField(null=True, editable=False)
 
     USERNAME_FIELD = "email"
     EMAIL_FIELD = "email"
@@ -70,6 +73,12 @@ class User(Keyed, AbstractBaseUser, PermissionsMixin):
             self.password = make_password(raw_password)
             User.objects.filter(pk=self.pk, password=verified).update(password=self.password)
         return correct
+
+    def get_session_auth_hash(self) -> str:
+        """What a login to the admin is good with: Django's own, until an admin has ended somebody's sessions."""
+        usual = super().get_session_auth_hash()
+        ended = self.sessions_ended_at
+        return salted_hmac(usual, ended.isoformat(), algorithm="sha256").hexdigest() if ended else usual
 
     def clean(self) -> None:
         """Raises ValidationError when it would leave no admin."""

@@ -98,6 +98,14 @@ def log_out(session: Session) -> None:
     Session.objects.filter(pk=session.pk).delete()
 
 
+def end_sessions(*, user: User) -> None:
+    """Ends each session that the user has by now, those in the admin at their next request."""
+    with transaction.atomic():
+        # First, for it waits for a login that is just being written.
+        User.objects.filter(pk=user.pk).update(sessions_ended_at=timezone.now())
+        user.sessions.all().delete()
+
+
 def update(
     *, caller: User, session: Session, user_id: int, name: str = "", email: str = "", password: str = ""
 ) -> tuple[User, str]:

@@ -5,8 +5,12 @@ from datetime import timedelta
 import jwt
 import pytest
 from django.conf import settings
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import AbstractBaseUser
+from django.test import Client
 from django.utils import timezone
 
+from jwtpizza.accounts import services
 from jwtpizza.accounts.models import Session, User
 from tests.actors import Actor, logged_in
 
@@ -63,6 +67,69 @@ def test_a_disabled_users_token_ends_at_once(diner):
 def test_a_deleted_users_token_ends_at_once(diner, admin):
     assert admin.delete("/api/user/2").status_code == 200
     assert not works(diner)
+
+
+# --- ended by an admin ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def desk(demo):
+    """A browser in which the admin has logged in with the form."""
+    browser = Client()
+    browser.post("/admin/login/?next=/admin/", {"username": "a@jwt.com", "password": "admin"})
+    assert at_work(browser)
+    return browser
+
+
+def at_work(browser):
+    return browser.get("/admin/").status_code == 200
+
+
+def end_sessions(email):
+    services.end_sessions(user=User.objects.get(email=email))
+
+
+def test_ended_sessions_are_over_on_each_device(diner, phone, admin):
+    end_sessions("d@jwt.com")
+    assert [works(actor) for actor in (diner, phone, admin)] == [False, False, True]
+
+
+def test_ended_sessions_are_over_in_the_admin_too(desk):
+    end_sessions("d@jwt.com")
+    assert at_work(desk)
+    end_sessions("a@jwt.com")
+    assert not at_work(desk)
+
+
+def test_who_logs_in_again_is_in(diner, desk):
+    for email in ("d@jwt.com", "a@jwt.com"):
+        end_sessions(email)
+    assert works(logged_in("d@jwt.com", "diner"))
+    desk.post("/admin/login/?next=/admin/", {"username": "a@jwt.com", "password": "admin"})
+    assert at_work(desk)
+
+
+def test_sessions_can_be_ended_twice(desk):
+    for _ in range(2):
+        desk.force_login(User.objects.get(email="a@jwt.com"))
+        end_sessions("a@jwt.com")
+        assert not at_work(desk)
+
+
+def test_until_then_a_login_to_the_admin_is_good_with_djangos_own_hash(demo):
+    user = User.objects.get(email="a@jwt.com")
+    assert user.get_session_auth_hash() == AbstractBaseUser.get_session_auth_hash(user)
+
+
+def test_an_admin_ends_somebodys_sessions(desk, diner, admin):
+    pk = diner.user["id"]
+    desk.post("/admin/accounts/user/", {"action": "end_sessions", "_selected_action": [pk]})
+    assert [works(actor) for actor in (diner, admin)] == [False, True]
+    assert at_work(desk)
+    assert LogEntry.objects.get(object_id=pk).get_change_message() == "Sessions ended."
+
+
+# --- by itself, and never -------------------------------------------------------------------------
 
 
 def test_a_token_ends_when_its_time_is_over(diner, time_machine):
