@@ -9,11 +9,12 @@ from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.contrib import admin
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils import timezone
 from pygal import Config, StackedBar
 
+from jwtpizza.accounts.limits import LimitedLogin
 from jwtpizza.accounts.services import saw
 from jwtpizza.observability.logs import masked
 from orders import selectors
@@ -166,6 +167,7 @@ class Site(admin.AdminSite):
     """Django's, with that home for admins."""
 
     site_title = site_header = "JWT Pizza"
+    login_form = LimitedLogin
     index_template = "admin/home.html"
 
     def has_permission(self, request: HttpRequest) -> bool:
@@ -174,6 +176,16 @@ class Site(admin.AdminSite):
         if permitted and request.user.pk:
             saw(request.user.pk)
         return permitted
+
+    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """The form, or the way in; 429 with Retry-After for who failed too often."""
+        answer = super().login(request, extra_context)
+        form = (getattr(answer, "context_data", None) or {}).get("form")
+        if refused := getattr(form, "refused", None):
+            answer.status_code = refused.status
+            for name, value in refused.headers.items():
+                answer[name] = value
+        return answer
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         shown = {"home": home()} if request.user.is_superuser else {}

@@ -4,6 +4,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from datetime import timedelta
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from math import inf, isfinite
 from pathlib import Path
 from typing import Any, ClassVar
@@ -35,6 +36,13 @@ def _is_push_address(url: str) -> bool:
     except ValueError:
         return False
     return parts.scheme in ("http", "https") and bool(parts.hostname) and "@" not in parts.netloc and parts.path > "/"
+
+
+def _network(text: str) -> IPv4Network | IPv6Network | None:
+    try:
+        return ip_network(text.strip())
+    except ValueError:
+        return None
 
 
 class Environment(environ.Env):  # type: ignore[misc]
@@ -92,6 +100,7 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "django_prometheus",
+    "axes",
     "jwtpizza",
     "jwtpizza.accounts",
     "menu",
@@ -174,8 +183,10 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # --- people --------------------------------------------------------------------------------------
 
 AUTH_USER_MODEL = "accounts.User"
-# E003 asks for unique=True on the e-mail itself; ours is unique in its case-folded key (User.email_key).
-SILENCED_SYSTEM_CHECKS = ["auth.E003"]
+SILENCED_SYSTEM_CHECKS = [
+    "auth.W004",  # asks for unique=True on the e-mail itself; ours is unique in its case-folded key (User.email_key)
+    "axes.W002",  # asks for a middleware whose answer would replace ours
+]
 PASSWORD_HASHERS = [
     "jwtpizza.accounts.passwords.Argon2id",
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
@@ -198,6 +209,24 @@ if PRODUCTION:
         {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
         {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
     ]
+
+LOGIN_FAILURES = env.int("LOGIN_FAILURES", default=50)
+TRUSTED_PROXIES: list[Any] = [_network(text) for text in env.list("TRUSTED_PROXIES", default=[])]
+# The first refuses whom the limit on failed logins does; it lets nobody in.
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+AXES_HANDLER = "jwtpizza.accounts.limits.Handler"
+AXES_FAILURE_LIMIT = LOGIN_FAILURES
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_RESET_ON_SUCCESS = True
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_CLIENT_IP_CALLABLE = "jwtpizza.accounts.limits.address_of"
+AXES_USERNAME_CALLABLE = "jwtpizza.accounts.limits.account_in"
+# Under which the admin's form and Django's own backend have it, whatever the model calls it.
+AXES_USERNAME_FORM_FIELD = "username"
+AXES_DISABLE_ACCESS_LOG = True
+AXES_ENABLE_ADMIN = False
+AXES_VERBOSE = False
 
 SIMPLE_JWT = {
     "ACCESS_TOKEN_LIFETIME": timedelta(
@@ -321,6 +350,8 @@ LOGGING = {
         "django": {"handlers": [], "level": "INFO" if LOG_LEVEL == "DEBUG" else LOG_LEVEL},
         # The request log has one line for each answer; Django's own warning would be a second one.
         "django.request": {"level": "CRITICAL"},
+        # Some lines for each login, of which the request log tells too.
+        "axes": {"level": "WARNING"},
     },
 }
 
@@ -354,6 +385,7 @@ NUMBERS: tuple[tuple[str, Callable[[float], bool], tuple[str, ...]], ...] = (
             "FACTORY_BREAKER_CALLS",
             "FACTORY_BREAKER_FAILURES",
             "FACTORY_BREAKER_PROBES",
+            "LOGIN_FAILURES",
         ),
     ),
     (
@@ -446,6 +478,10 @@ REFUSED = (
     (
         DATABASES["default"]["ENGINE"] not in DRIVERS,
         "DATABASE_URL begins with sqlite:///, postgres:// or mysql://.",
+    ),
+    (
+        None in TRUSTED_PROXIES,
+        "TRUSTED_PROXIES has something that is neither an address nor a network, as 10.0.0.5 and 10.0.0.0/8 are.",
     ),
     (LOG_LEVEL not in LOG_LEVELS, f'LOG_LEVEL is "{LOG_LEVEL}": it is one of {", ".join(LOG_LEVELS)}.'),
     (LOG_FORMAT not in LOG_FORMATS, f'LOG_FORMAT is "{LOG_FORMAT}": it is json or text.'),

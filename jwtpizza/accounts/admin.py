@@ -5,7 +5,7 @@ from django.contrib.auth.admin import UserAdmin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from jwtpizza.accounts import services
+from jwtpizza.accounts import limits, services
 from jwtpizza.accounts.models import Session, User
 
 
@@ -18,7 +18,7 @@ class PeopleAdmin(UserAdmin):
     filter_horizontal = ()
     fieldsets = ((None, {"fields": ("name", "email", "password", "is_superuser", "is_active")}),)
     add_fieldsets = ((None, {"fields": ("name", "email", "password1", "password2", "is_superuser")}),)
-    actions = ("end_sessions",)
+    actions = ("let_in_again", "end_sessions")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
         """What is left of a deleted user is nobody to work on."""
@@ -27,6 +27,13 @@ class PeopleAdmin(UserAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """A user is erased through the API, which keeps the orders and the last admin; here one can be disabled."""
         return False
+
+    @admin.action(description="Let them log in again", permissions=["change"])
+    def let_in_again(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        for user in queryset:
+            limits.forgive(user=user)
+            self.log_change(request, user, "Failed logins forgotten.")
+        self.message_user(request, "Their failed logins are forgotten.")
 
     @admin.action(description="End their sessions", permissions=["change"])
     def end_sessions(self, request: HttpRequest, queryset: QuerySet[User]) -> None:

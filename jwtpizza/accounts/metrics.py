@@ -2,7 +2,7 @@
 
 from prometheus_client import Counter
 
-RESULTS = ("success", "failure")
+RESULTS = ("success", "failure", "refused")
 
 auth_attempts = Counter("jwtpizza_auth_attempts", "Logins, to the API and to the admin.", ["result"])
 

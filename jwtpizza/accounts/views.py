@@ -5,7 +5,7 @@ from typing import Any
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from jwtpizza.accounts import selectors, services
+from jwtpizza.accounts import limits, selectors, services
 from jwtpizza.accounts.authentication import SignedInRequest
 from jwtpizza.accounts.models import User
 from jwtpizza.accounts.permissions import SIGNED_IN, Admin, SelfOrAdmin
@@ -66,10 +66,13 @@ class AuthViewSet(ApiViewSet):
         response=SignedInOut,
         example={"email": "d@jwt.com", "password": "diner"},
         answer=SIGNED_IN_DINER,
-        errors=[404],
+        errors=[404, 429],
     )
     def log_in(self, request: Request) -> Response:
-        return _signed_in(*services.log_in(**checked(LoginIn, request.data)))
+        login = checked(LoginIn, request.data)
+        with limits.limited(request, login["email"]):
+            user, token = services.log_in(**login)
+        return _signed_in(user, token)
 
     @operation("Logout a user", at="/api/auth", response=MessageOut, answer={"message": "logout successful"})
     def log_out(self, request: SignedInRequest) -> Response:

@@ -41,7 +41,7 @@ ATTEMPTS = {
 CIRCUITS = {"closed": GOOD, "half-open": PROBING, "open": BAD}
 RETRIES = {"ok": GOOD, "failed": BAD, "refused": REFUSED, "no_budget": "dark-yellow", "no_time": "light-yellow"}
 REFUSALS = {"open": BAD, "probing": PROBING, "bulkhead": "dark-orange", "deadline": "dark-red"}
-LOGINS = {"success": GOOD, "failure": BAD}
+LOGINS = {"success": GOOD, "failure": BAD, "refused": REFUSED}
 QUANTILES = {"p50": "light-blue", "p95": "blue", "p99": "dark-blue"}
 WHOSE = {"the factory's": BAD, "orders answered 5xx": "dark-orange", "our own": "purple"}
 
@@ -480,7 +480,7 @@ SERVICE = (
         "Logins",
         A_MINUTE,
         [Query(a_minute("result", metric="jwtpizza_auth_attempts_total"), "{{result}}")],
-        "To the API and to the admin. Many failures are somebody who guesses passwords.",
+        "To the API and to the admin. Many failures are somebody who guesses passwords, and is refused after some.",
         colours=LOGINS,
         stacked=True,
     ),

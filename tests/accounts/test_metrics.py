@@ -14,7 +14,7 @@ from jwtpizza.fields import from_now
 @pytest.fixture
 def attempts():
     """How many logins came to what since the test began."""
-    results = ("success", "failure")
+    results = ("success", "failure", "refused")
 
     def now():
         return [REGISTRY.get_sample_value("jwtpizza_auth_attempts_total", {"result": result}) for result in results]
@@ -29,21 +29,28 @@ def log_in(anonymous, email, password):
 
 def test_a_login_is_a_success_or_a_failure(anonymous, attempts):
     assert log_in(anonymous, "d@jwt.com", "diner") == 200
-    assert attempts() == [1, 0]
+    assert attempts() == [1, 0, 0]
     assert [log_in(anonymous, "d@jwt.com", "wrong"), log_in(anonymous, "nobody@jwt.com", "diner")] == [404, 404]
-    assert attempts() == [1, 2]
+    assert attempts() == [1, 2, 0]
 
 
 def test_who_sends_no_login_has_not_tried(anonymous, attempts):
     anonymous.put("/api/auth", {"email": "d@jwt.com"})
     anonymous.post("/api/auth", {"name": "n", "email": "n@jwt.com", "password": "secret"})
-    assert attempts() == [0, 0]
+    assert attempts() == [0, 0, 0]
 
 
 def test_the_admins_logins_count_too(demo, attempts):
     for password in ("wrong", "admin"):
         Client().post("/admin/login/", {"username": "a@jwt.com", "password": password})
-    assert attempts() == [1, 1]
+    assert attempts() == [1, 1, 0]
+
+
+def test_who_failed_too_often_is_refused(anonymous, attempts, settings):
+    settings.AXES_FAILURE_LIMIT = 1
+    assert [log_in(anonymous, "a@jwt.com", password) for password in ("wrong", "admin")] == [404, 429]
+    Client().post("/admin/login/", {"username": "a@jwt.com", "password": "admin"})
+    assert attempts() == [0, 1, 2]
 
 
 def active():

@@ -6,6 +6,7 @@ import logging
 import pytest
 from django.test import Client
 
+from jwtpizza.accounts.models import User
 from jwtpizza.observability.logs import JsonFormatter
 from jwtpizza.observability.middleware import log
 from orders.factory import client
@@ -102,7 +103,7 @@ def test_a_callers_id_is_in_each_line_of_their_request(diner, demo, caplog):
     try:
         diner.get("/api/user/me")
         browser = Client()
-        browser.login(username="a@jwt.com", password="admin")
+        browser.force_login(User.objects.get(email="a@jwt.com"))
         browser.get("/admin/")
         Client().get("/")
     finally:

@@ -121,7 +121,7 @@ def known(demo, factory):
     diner, admin = logged_in("d@jwt.com", "diner"), logged_in("a@jwt.com", "admin")
     sold = diner.order(1).json()
     browser = Client(raise_request_exception=False)
-    assert browser.login(username="a@jwt.com", password="admin")
+    browser.force_login(User.objects.get(email="a@jwt.com"))
     browser.get("/admin/")
     session = browser.cookies["sessionid"].value
     return {

@@ -139,6 +139,7 @@ IMPOSSIBLE = {
         "FACTORY_BREAKER_CALLS": "-3",
         "FACTORY_BREAKER_FAILURES": "0",
         "FACTORY_BREAKER_PROBES": "0",
+        "LOGIN_FAILURES": "0",
     },
     "more than 0": {
         "FACTORY_CONNECT_TIMEOUT": "0.0",
@@ -233,6 +234,13 @@ def test_what_is_neither_yes_nor_no_is_named(checkout, name):
     assert said(checkout.manage("check", **{name: "ture"})).startswith(f"{name} is")
 
 
+@pytest.mark.parametrize("value", ["proxy.example", "10.0.0.5:80", "10.0.0.1/8", "127.0.0.1,10.0.0"])
+def test_a_proxy_without_an_address_is_refused(checkout, value):
+    assert said(checkout.manage("check", TRUSTED_PROXIES=value)) == (
+        "TRUSTED_PROXIES has something that is neither an address nor a network, as 10.0.0.5 and 10.0.0.0/8 are."
+    )
+
+
 @pytest.mark.parametrize(
     ("env", "sentence"),
     [
@@ -277,6 +285,8 @@ def test_what_is_just_possible_is_no_problem(checkout):
         "FACTORY_BREAKER_JITTER": "0",
         "FACTORY_RETRY_RATE": "0",
         "FACTORY_PLACES": "1",
+        "LOGIN_FAILURES": "1",
+        "TRUSTED_PROXIES": "127.0.0.1, 10.0.0.0/8,::1",
         "FACTORY_QUEUE": "0",
         "FACTORY_QUEUE_SECONDS": "0",
         "FACTORY_RETRY_SAVED": "0",
