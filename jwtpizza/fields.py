@@ -32,6 +32,11 @@ def as_number(amount: Decimal) -> int | float:
     return int(amount) if amount == amount.to_integral_value() else float(amount)
 
 
+def in_bitcoin(amount: Decimal) -> str:
+    """The amount as people read it: ₿ 1,234.0038, with no more decimals than it has."""
+    return f"₿ {amount:,.{DECIMALS}f}".rstrip("0").rstrip(".")
+
+
 def key_of(text: str) -> str:
     """The form of a name or an e-mail address in which two that differ in case alone are equal."""
     return text.casefold()

@@ -10,7 +10,7 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from franchises.models import Franchise, Store
-from jwtpizza.fields import MOST_BITCOIN, BitcoinField, as_number, key_of
+from jwtpizza.fields import MOST_BITCOIN, BitcoinField, as_number, in_bitcoin, key_of
 from menu.models import MenuItem
 
 pytestmark = pytest.mark.django_db
@@ -86,6 +86,20 @@ def test_what_is_no_amount_is_refused(amount):
 def test_a_json_number_is_the_one_that_javascript_would_write(amount, number):
     assert as_number(Decimal(amount)) == number
     assert type(as_number(Decimal(amount))) is type(number)
+
+
+@pytest.mark.parametrize(
+    ("amount", "text"),
+    [
+        ("0", "₿ 0"),
+        ("1234.00380000", "₿ 1,234.0038"),
+        ("0.00000001", "₿ 0.00000001"),
+        ("1E+2", "₿ 100"),
+        ("21000000", "₿ 21,000,000"),
+    ],
+)
+def test_people_read_an_amount_without_the_decimals_that_it_does_not_have(amount, text):
+    assert in_bitcoin(Decimal(amount)) == text
 
 
 @pytest.mark.parametrize(("one", "other"), [("ABC", "abc"), ("Straße", "STRASSE"), ("ΣΊΣΥΦΟΣ", "σίσυφος"), ("İ", "i̇")])
