@@ -1,4 +1,4 @@
-"""Reading franchises and stores. What is closed is not found."""
+"""Reading franchises and stores. What is closed is not found, but by those whose books it is in."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -35,6 +35,16 @@ def franchisee_roles(users: Iterable[User]) -> Iterable[tuple[int, Role]]:
 def runs(user: User, franchise_id: int) -> bool:
     """Whether the user is one of the `admins` of that open franchise."""
     return Franchise.objects.filter(pk=franchise_id, closed_at=None, admins=user).exists()
+
+
+def franchises_of(user: User) -> QuerySet[Franchise]:
+    """The franchises whose books the user may read, also the closed ones: those they run, or all for an admin."""
+    return Franchise.objects.all() if user.is_superuser else Franchise.objects.filter(admins=user)
+
+
+def stores_of(user: User) -> QuerySet[Store]:
+    """The stores of those franchises, also the closed ones."""
+    return Store.objects.all() if user.is_superuser else Store.objects.filter(franchise__admins=user)
 
 
 def franchise(franchise_id: int, *, lock: bool = False) -> Franchise:
