@@ -169,6 +169,8 @@ match DATABASES["default"].setdefault("ENGINE", ""):
         DATABASES["default"]["OPTIONS"] |= {
             "pool": {"min_size": 1, "max_size": DB_POOL_MAX, "timeout": DB_POOL_TIMEOUT},
             "connect_timeout": 2,
+            # It takes longer to compile any statement of ours than to run it.
+            "options": "-c jit=off",
         }
     case "django.db.backends.mysql":
         DATABASES["default"]["OPTIONS"] |= {

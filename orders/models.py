@@ -20,20 +20,23 @@ class Status(models.TextChoices):
 
 
 class Reason(models.TextChoices):
-    """Why an order failed: the outcome of its last call to the factory, or that nobody was left to make one."""
+    """Why an order failed: the outcome of its last call to the factory, or that nobody was left to make one.
 
-    NONE = ""
-    SERVER_ERROR = "server_error"
-    UNREACHABLE = "unreachable"
-    TIMEOUT = "timeout"
-    BAD_RESPONSE = "bad_response"
-    BAD_JWT = "bad_jwt"
-    UNVERIFIED = "unverified"
-    REJECTED = "rejected"
-    UNAUTHORIZED = "unauthorized"
-    CHAOS = "chaos"
-    ABANDONED = "abandoned"
-    DINER_DELETED = "diner_deleted"
+    The labels are for those who run a store.
+    """
+
+    NONE = "", ""
+    SERVER_ERROR = "server_error", "The factory had an error"
+    UNREACHABLE = "unreachable", "The factory could not be reached"
+    TIMEOUT = "timeout", "The factory took too long"
+    BAD_RESPONSE = "bad_response", "The factory's answer made no sense"
+    BAD_JWT = "bad_jwt", "The factory's pizza was not genuine"
+    UNVERIFIED = "unverified", "The factory's pizza could not be checked"
+    REJECTED = "rejected", "The factory did not accept the order"
+    UNAUTHORIZED = "unauthorized", "The factory did not accept our key"
+    CHAOS = "chaos", "The chaos switch was on"
+    ABANDONED = "abandoned", "We were interrupted"
+    DINER_DELETED = "diner_deleted", "The diner's account was deleted"
 
 
 def lease_end() -> models.Expression:
@@ -49,8 +52,9 @@ class Order(models.Model):
     `total` and prices are ₿. A deleted diner's order has an empty JWT: theirs had the name in it.
     """
 
-    diner = models.ForeignKey(User, on_delete=models.PROTECT, related_name="orders")
-    store = models.ForeignKey(Store, on_delete=models.PROTECT, related_name="orders")
+    # Of both, other indexes have the id first.
+    diner = models.ForeignKey(User, on_delete=models.PROTECT, related_name="orders", db_index=False)
+    store = models.ForeignKey(Store, on_delete=models.PROTECT, related_name="orders", db_index=False)
     created_at = models.DateTimeField(db_default=Now())
     total = BitcoinField()
     status = models.CharField(max_length=9, choices=Status.choices, default=Status.PENDING)
@@ -68,6 +72,8 @@ class Order(models.Model):
             models.Index(fields=["diner", "-id"], name="order_history"),
             models.Index(fields=["status", "lease_until"], name="order_leases"),
             models.Index(fields=["status", "created_at", "total"], name="order_sales"),
+            models.Index(fields=["store", "created_at"], name="order_of_store"),
+            models.Index(fields=["store", "status", "created_at", "total"], name="order_sales_of_store"),
         ]
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["diner", "idempotency_key"], name="order_idempotency_once"),

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
@@ -10,17 +10,33 @@ from itertools import pairwise, product
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from django.conf import settings
-from django.db.models import Count, DurationField, ExpressionWrapper, Min, Q, QuerySet, Sum, Value
+from django.db.models import (
+    Count,
+    DurationField,
+    Exists,
+    ExpressionWrapper,
+    F,
+    Max,
+    Min,
+    OuterRef,
+    Prefetch,
+    Q,
+    QuerySet,
+    Subquery,
+    Sum,
+    Value,
+)
 from django.db.models.functions import Now
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
+from franchises.models import Store
 from jwtpizza.accounts.models import User
 from jwtpizza.api.body import iso
 from jwtpizza.api.errors import NotFound
-from jwtpizza.fields import from_now
+from jwtpizza.fields import from_now, key_of
 from jwtpizza.observability.metrics import gauge
-from orders.models import Canary, ChaosSwitch, Order, Status, SupportLink, WorkerCircuit, digest_of
+from orders.models import Canary, ChaosSwitch, Order, OrderItem, Status, SupportLink, WorkerCircuit, digest_of
 
 Known = TypeVar("Known")
 # A process that told nothing for three times its period is gone.
@@ -53,7 +69,8 @@ def order(*, order_id: int, reader: User) -> Order:
 
 
 # Nobody waits for an order, or remembers its Idempotency-Key, for longer than a day.
-OUT_OF_WINDOW = Q(created_at__lt=from_now(-24 * 60 * 60))
+DAY = 24 * 60 * 60
+OUT_OF_WINDOW = Q(created_at__lt=from_now(-DAY))
 ABANDONED = OUT_OF_WINDOW | Q(promised=False, idempotency_key=None)
 
 
@@ -250,3 +267,122 @@ def last_made() -> datetime | None:
     """When, of the orders that were made, the one that was placed last was made."""
     made = Order.objects.filter(status=Status.FULFILLED).order_by("-created_at")
     return made.values_list("settled_at", flat=True).first()
+
+
+# Of that many orders counting, sorting and the search for a name together take a tenth of a second.
+MOST_LISTED = 15_000
+# Up to so many stores share them; of more, each has a page or two.
+FEW_STORES, LEAST_LISTED = 20, 100
+
+
+def orders_of(stores: Sequence[int] | None) -> QuerySet[Order]:
+    """The orders at these stores, or at all of them for None, newest first.
+
+    Without their JWTs: one is longer than the rest of its order, and sorting would carry it along.
+    """
+    # Of an order whose status is named, whichever it is, `order_sales` knows when it was placed.
+    placed = Order.objects.filter(status__in=list(Status)) if stores is None else Order.objects.filter(store__in=stores)
+    return placed.defer("jwt").order_by("-created_at", "-pk")
+
+
+def latest(orders: QuerySet[Order], *, stores: Sequence[int] | None) -> tuple[QuerySet[Order], datetime | None]:
+    """The newest of `orders` (of `orders_of`, perhaps filtered): as many as a list can count, sort and search in.
+
+    All since the datetime that comes with them; all there are, if that is None. They are about 15,000 if the stores
+    sell alike, and never fewer than the newest 15,000 divided by the number of stores; of more than 20 stores they are
+    the newest 100 or more. One query.
+    """
+    sellers = Store.objects.all() if stores is None else Store.objects.filter(pk__in=stores)
+    bounds = sellers.aggregate(
+        **{f"piece_{n}": Max(Subquery(piece)) for n, piece in enumerate(_pieces(orders, stores))}
+    )
+    since = max((bound for bound in bounds.values() if bound), default=None)
+    newest = orders.filter(created_at__gte=since) if since else orders
+    # With an order that an index has, PostgreSQL seeks a quiet store's page in all orders of all stores.
+    return newest.order_by(F("pk") * 0, *orders.query.order_by), since
+
+
+def _pieces(orders: QuerySet[Order], stores: Sequence[int] | None) -> Iterator[Any]:
+    """When in each piece, of which an index has the orders in the order in which they were placed, one too many was."""
+
+    def since(many: int, **piece: Any) -> Any:
+        return orders.filter(**piece).order_by("-created_at").values("created_at")[many : many + 1]
+
+    if stores is None:
+        # Nearly all orders have the same status.
+        yield from (since(MOST_LISTED, status=status) for status in Status)
+    elif len(stores) <= FEW_STORES:
+        # Each by its name: of one that comes from a join PostgreSQL expects no more than of any, and sorts all it has.
+        yield from (since(MOST_LISTED // len(stores), store=store) for store in stores)
+    else:
+        yield since(LEAST_LISTED, store=OuterRef("pk"))
+
+
+def search(term: str, *, orders: QuerySet[Order], newest: QuerySet[Order]) -> QuerySet[Order]:
+    """The one of `orders` with this number; if there is none, those of `newest` whose diner has this in the name.
+
+    Upper or lower case are the same, and no sign is special. Whether a number is there costs one query.
+    """
+    if term.isdecimal():
+        numbered = orders.filter(pk=int(term))
+        if numbered.exists():
+            return numbered
+    # Joined, a common name has SQLite read all orders that its bearers ever placed.
+    return newest.filter(Exists(User.objects.filter(pk=OuterRef("diner_id"), name_key__contains=key_of(term))))
+
+
+Span = tuple[datetime, datetime]
+
+
+def sales_by_store(*, stores: Sequence[int], spans: Sequence[Span]) -> dict[int, list[Sales]]:
+    """The sales of each of these stores in each of these spans, from its start until before its end; one query."""
+    rows: dict[Any, tuple[int, Decimal]] = defaultdict(lambda: (0, Decimal(0)))
+    if stores and spans:
+        first, *others = [_sold(stores, number, *span) for number, span in enumerate(spans)]
+        rows |= {tuple(piece): (count, cost) for *piece, count, cost in first.union(*others, all=True)}
+    return {
+        store: [
+            Sales(start, fulfilled, rows[number, store, Status.FAILED][0], revenue)
+            for number, (start, _) in enumerate(spans)
+            for fulfilled, revenue in [rows[number, store, Status.FULFILLED]]
+        ]
+        for store in stores
+    }
+
+
+def _sold(stores: Sequence[int], number: int, start: datetime, end: datetime) -> Any:
+    """Rows: this number, a store, a status, how many of its orders have it and were placed in that span, their cost."""
+    placed = Order.objects.filter(store__in=stores, created_at__gte=start, created_at__lt=end)
+    decided = placed.filter(status__in=[Status.FULFILLED, Status.FAILED])
+    pieces = decided.values("store_id", "status", number=Value(number)).annotate(count=Count("*"), cost=Sum("total"))
+    return pieces.values_list("number", "store_id", "status", "count", "cost")
+
+
+def lately(*, stores: Sequence[int], minutes: int = 60, most: int = 10) -> QuerySet[Order]:
+    """The newest orders that trouble these stores: pending ones of the last 24 hours, and those that failed lately."""
+    # Both within a day, for an index to begin with: of an OR alone SQLite makes a walk through all orders.
+    troubled = orders_of(stores).filter(status__in=[Status.PENDING, Status.FAILED], created_at__gte=from_now(-DAY))
+    now = Q(status=Status.PENDING) | Q(created_at__gte=from_now(-60 * minutes))
+    return troubled.filter(now).select_related("store", "diner")[:most]
+
+
+CHUNK = 1000
+
+
+def in_chunks(orders: QuerySet[Order], *, stores: Sequence[int]) -> Iterator[list[Order]]:
+    """Those of `orders` at these stores, with store, diner and items: store after store, newest first, 1,000 at once.
+
+    Two queries each. A client of PostgreSQL's or MariaDB's holds all rows of a query in memory, hence so few. Each
+    chunk begins where the one before it ended: an order comes once, whatever is placed and settled meanwhile.
+    """
+    items = Prefetch("items", OrderItem.objects.order_by("pk"))
+    read = orders.select_related("store", "diner").prefetch_related(items).order_by("-created_at", "-pk")
+    for store in stores:
+        rest = read.filter(store=store)
+        while chunk := list(rest[:CHUNK]):
+            yield chunk
+            if len(chunk) < CHUNK:
+                break
+            last = chunk[-1]
+            older = Q(created_at__lt=last.created_at) | Q(pk__lt=last.pk)
+            rest = read.filter(older, store=store, created_at__lte=last.created_at)
