@@ -117,7 +117,7 @@ def place_order(
 
 def _placed(wanted: Wanted) -> Sale:
     try:
-        admission = gateway.admit(before_waiting=_give_connection_back)
+        admission = gateway.admit(before_waiting=give_connection_back)
     except Refused as refused:
         if wanted.later:
             return _record(wanted, promised=True)
@@ -219,7 +219,7 @@ def _recorded(wanted: Wanted, *, promised: bool) -> Sale:
 def _fulfil(sale: Sale, admission: Admission) -> Outcome:
     """Has the pizzas made; the books know nothing of it yet."""
     payload, chaos = _payload(sale), selectors.chaos_is_on()
-    _give_connection_back()
+    give_connection_back()
     try:
         pizza = gateway.make_pizza(payload, admission=admission, chaos=chaos)
     except FactoryError as error:
@@ -246,8 +246,11 @@ def _payload(sale: Sale) -> dict[str, Any]:
     }
 
 
-def _give_connection_back() -> None:
-    """Four orders that wait for the factory would starve a pool of four; SQLite's own has no server to starve."""
+def give_connection_back() -> None:
+    """To be called before waiting for somebody: the next query takes another.
+
+    Four orders that wait for the factory would starve a pool of four; SQLite's own has no server to starve.
+    """
     if connection.vendor != "sqlite" and not connection.in_atomic_block:
         connection.close()
 
@@ -341,7 +344,7 @@ def decide(order: Order) -> bool:
     """
     if give_up(order):
         return True
-    with gateway.admit(before_waiting=_give_connection_back) as admission:
+    with gateway.admit(before_waiting=give_connection_back) as admission:
         if not _claimed(selectors.awaited(), order):
             return False
         sale = _sale(order)
