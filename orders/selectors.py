@@ -376,7 +376,8 @@ def in_chunks(orders: QuerySet[Order], *, stores: Sequence[int]) -> Iterator[lis
     chunk begins where the one before it ended: an order comes once, whatever is placed and settled meanwhile.
     """
     items = Prefetch("items", OrderItem.objects.order_by("pk"))
-    read = orders.select_related("store", "diner").prefetch_related(items).order_by("-created_at", "-pk")
+    told = ("created_at", "total", "status", "reason", "store__name", "diner__name")
+    read = orders.select_related("store", "diner").only(*told).prefetch_related(items).order_by("-created_at", "-pk")
     for store in stores:
         rest = read.filter(store=store)
         while chunk := list(rest[:CHUNK]):
