@@ -318,12 +318,15 @@ def _pieces(orders: QuerySet[Order], stores: Sequence[int] | None) -> Iterator[A
         yield since(LEAST_LISTED, store=OuterRef("pk"))
 
 
+LONGEST_NUMBER = len(str(2**63))
+
+
 def search(term: str, *, orders: QuerySet[Order], newest: QuerySet[Order]) -> QuerySet[Order]:
     """The one of `orders` with this number; if there is none, those of `newest` whose diner has this in the name.
 
     Upper or lower case are the same, and no sign is special. Whether a number is there costs one query.
     """
-    if term.isdecimal():
+    if term.isdecimal() and len(term) <= LONGEST_NUMBER:
         numbered = orders.filter(pk=int(term))
         if numbered.exists():
             return numbered

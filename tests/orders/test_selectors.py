@@ -197,7 +197,7 @@ def test_an_order_is_found_by_its_number_whenever_it_was_placed(provo, ann, most
 def test_a_number_that_is_no_orders_may_be_in_a_name(provo):
     order = placed(at=provo, by=diner(f"Diner {10**9}"))
     assert found(str(10**9), provo) == [order]
-    assert found("9" * 30, provo) == []
+    assert found("9" * 19, provo) == found("9" * 10_000, provo) == []
 
 
 def test_a_name_is_searched_among_the_newest(provo, ann, most):
