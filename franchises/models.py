@@ -27,7 +27,9 @@ class Franchise(Keyed):
 class Store(Keyed):
     """Where pizzas are sold. `revenue` (₿) is kept as it is earned, so that no query ever sums a store's orders."""
 
-    franchise = models.ForeignKey(Franchise, on_delete=models.PROTECT, related_name="stores")
+    franchise = models.ForeignKey(
+        Franchise, on_delete=models.PROTECT, related_name="stores", limit_choices_to={"closed_at": None}
+    )
     name = models.CharField(max_length=255)
     name_key = KeyField(of="name", until="closed_at", null=True)
     revenue = BitcoinField(default=0, editable=False)

@@ -57,6 +57,18 @@ def open_store(*, franchise_id: int, name: str) -> Store:
         raise _name_taken(name) from error
 
 
+def rename_store(*, franchise_id: int, store_id: int, name: str) -> None:
+    """Raises NotFound, and Conflict when an open store of that franchise has the name."""
+    try:
+        with transaction.atomic():
+            selectors.franchise(franchise_id, lock=True)
+            store = selectors.store(franchise_id=franchise_id, store_id=store_id)
+            store.name = name
+            store.save()
+    except IntegrityError as error:
+        raise _name_taken(name) from error
+
+
 def close_store(*, franchise_id: int, store_id: int) -> None:
     """Closes a store; its orders and revenue stay. Raises NotFound."""
     with transaction.atomic():

@@ -16,7 +16,7 @@ class JwtPizzaConfig(AppConfig):
 
 
 class AdminConfig(apps.AdminConfig):
-    """Django's admin, with a home of our own."""
+    """Django's admin, with a site of our own."""
 
     default = False
-    default_site = "jwtpizza.admin_site.Site"
+    default_site = "jwtpizza.admin_site.site.Site"

@@ -33,8 +33,8 @@ def as_number(amount: Decimal) -> int | float:
 
 
 def in_bitcoin(amount: Decimal) -> str:
-    """The amount as people read it: ₿ 1,234.0038, with no more decimals than it has."""
-    return f"₿ {amount:,.{DECIMALS}f}".rstrip("0").rstrip(".")
+    """The amount as people read it, in one word: ₿ 1,234.0038, with no more decimals than it has."""
+    return f"₿\N{NO-BREAK SPACE}{amount:,.{DECIMALS}f}".rstrip("0").rstrip(".")
 
 
 def key_of(text: str) -> str:

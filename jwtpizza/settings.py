@@ -88,6 +88,10 @@ ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[] if PRODUCTION else ["localh
 # --- what runs -----------------------------------------------------------------------------------
 
 INSTALLED_APPS = [
+    # Before Django's admin and after our templates, of which some take the place of the theme's.
+    "jwtpizza",
+    "unfold.apps.BasicAppConfig",
+    "unfold.contrib.filters",
     "jwtpizza.apps.AdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -101,7 +105,6 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "django_prometheus",
     "axes",
-    "jwtpizza",
     "jwtpizza.accounts",
     "menu",
     "franchises",
@@ -113,6 +116,7 @@ MIDDLEWARE = [
     "jwtpizza.observability.middleware.RequestTimer",
     "corsheaders.middleware.CorsMiddleware",
     "jwtpizza.api.middleware.ApiRules",
+    "jwtpizza.admin_site.pages.AdminPages",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -138,6 +142,24 @@ TEMPLATES = [
         },
     }
 ]
+
+# The admin's look is django-unfold's.
+UNFOLD = {
+    "SITE_TITLE": "JWT Pizza",
+    "SITE_HEADER": "JWT Pizza",
+    "SITE_SYMBOL": "local_pizza",
+    "SITE_URL": None,
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/png", "href": lambda _: f"{STATIC_URL}menu/pizza3.png"}],
+    "SHOW_VIEW_ON_SITE": False,
+    "SHOW_BACK_BUTTON": True,
+    "STYLES": [lambda _: f"{STATIC_URL}jwtpizza/admin.css"],
+    "SCRIPTS": [lambda _: f"{STATIC_URL}jwtpizza/admin.js"],
+    # The theme's own can't be read well enough on a dark page: this is its next lighter one.
+    "COLORS": {"primary": {"500": "oklch(71.4% .203 305.504)"}},
+    "SIDEBAR": {"navigation": "jwtpizza.admin_site.site.navigation"},
+}
+# Before the name of a menu item's picture, where the admin shows it; the web app has pictures of its own.
+MENU_IMAGES_URL = env.str("MENU_IMAGES_URL", default="/static/menu/")
 
 TIME_ZONE = "UTC"
 # Sentences are English, as the API is.
@@ -212,10 +234,11 @@ if PRODUCTION:
         {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
     ]
 
+LOGIN_REDIRECT_URL = "/admin/"
 LOGIN_FAILURES = env.int("LOGIN_FAILURES", default=50)
 TRUSTED_PROXIES: list[Any] = [_network(text) for text in env.list("TRUSTED_PROXIES", default=[])]
 # The first refuses whom the limit on failed logins does; it lets nobody in.
-AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "franchises.permissions.Roles"]
 AXES_HANDLER = "jwtpizza.accounts.limits.Handler"
 AXES_FAILURE_LIMIT = LOGIN_FAILURES
 AXES_COOLOFF_TIME = timedelta(minutes=15)

@@ -7,6 +7,9 @@ from django.db import models
 
 from jwtpizza.fields import MOST_BITCOIN, BitcoinField, Keyed, KeyField
 
+# Of who has none yet: those who are all last stand in the order in which they came.
+LAST = 999
+
 
 class MenuItem(Keyed):
     """A pizza at a price in ₿. A retired one is off the menu and stays in the orders that have it."""
@@ -16,6 +19,7 @@ class MenuItem(Keyed):
     description = models.CharField(max_length=255)
     image = models.CharField(max_length=1024)
     price = BitcoinField(validators=[MaxValueValidator(MOST_BITCOIN)])
+    position = models.PositiveIntegerField(default=LAST, help_text="The place on the menu; 0 is the first.")
     retired_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:

@@ -11,7 +11,8 @@ from menu.models import MenuItem
 
 
 def on_sale() -> QuerySet[MenuItem]:
-    return MenuItem.objects.filter(retired_at=None).order_by("pk")
+    """What can be ordered, as it stands on the menu."""
+    return MenuItem.objects.filter(retired_at=None).order_by("position", "pk")
 
 
 def menu() -> list[dict[str, Any]]:
@@ -20,10 +21,13 @@ def menu() -> list[dict[str, Any]]:
     return [{**row, "price": as_number(row["price"])} for row in rows]
 
 
-def items(menu_ids: Iterable[int]) -> list[MenuItem]:
-    """An item for each id, in that order, in one query; raises NotFound when one is not on the menu."""
+def items(menu_ids: Iterable[int], *, lock: bool = False) -> list[MenuItem]:
+    """An item for each id, in that order, in one query, locked for the transaction in hand if asked.
+
+    Raises NotFound when one is not on the menu.
+    """
     wanted = list(menu_ids)
-    found = on_sale().in_bulk(set(wanted))
+    found = (on_sale().select_for_update() if lock else on_sale()).in_bulk(set(wanted))
     for menu_id in wanted:
         if menu_id not in found:
             raise NotFound(f"There is no item {menu_id} on the menu.")

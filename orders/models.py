@@ -91,6 +91,11 @@ class Order(models.Model):
     def __str__(self) -> str:
         return f"order {self.pk}"
 
+    @property
+    def trouble(self) -> str:
+        """What is wrong with it, in plain words; nothing with one that was made."""
+        return "Waiting for the factory" if self.status == Status.PENDING else str(Reason(self.reason).label)
+
 
 class OrderItem(models.Model):
     """One pizza of an order, at the price (₿) and by the name that the menu had then."""

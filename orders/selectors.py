@@ -272,7 +272,7 @@ def last_made() -> datetime | None:
 # Of that many orders counting, sorting and the search for a name together take a tenth of a second.
 MOST_LISTED = 15_000
 # Up to so many stores share them; of more, each has a page or two.
-FEW_STORES, LEAST_LISTED = 20, 100
+FEW_STORES, LEAST_LISTED = 100, 100
 
 
 def orders_of(stores: Sequence[int] | None) -> QuerySet[Order]:
@@ -289,7 +289,7 @@ def latest(orders: QuerySet[Order], *, stores: Sequence[int] | None) -> tuple[Qu
     """The newest of `orders` (of `orders_of`, perhaps filtered): as many as a list can count, sort and search in.
 
     All since the datetime that comes with them; all there are, if that is None. They are about 15,000 if the stores
-    sell alike, and never fewer than the newest 15,000 divided by the number of stores; of more than 20 stores they are
+    sell alike, and never fewer than the newest 15,000 divided by the number of stores; of more than 100 stores they are
     the newest 100 or more. One query.
     """
     sellers = Store.objects.all() if stores is None else Store.objects.filter(pk__in=stores)
@@ -380,7 +380,8 @@ def in_chunks(orders: QuerySet[Order], *, stores: Sequence[int]) -> Iterator[lis
     """
     items = Prefetch("items", OrderItem.objects.order_by("pk"))
     told = ("created_at", "total", "status", "reason", "store__name", "diner__name")
-    read = orders.select_related("store", "diner").only(*told).prefetch_related(items).order_by("-created_at", "-pk")
+    bare = orders.prefetch_related(None).order_by("-created_at", "-pk")
+    read = bare.select_related("store", "diner").only(*told).prefetch_related(items)
     for store in stores:
         rest = read.filter(store=store)
         while chunk := list(rest[:CHUNK]):

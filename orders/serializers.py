@@ -1,6 +1,7 @@
 """What clients send about orders, and what they read."""
 
 import csv
+import logging
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -18,6 +19,8 @@ from jwtpizza.fields import as_number
 from orders.models import Order, OrderItem, Status
 from orders.selectors import HISTORY, ORDERING, in_chunks
 from orders.services.sales import Sale, give_connection_back
+
+log = logging.getLogger("orders")
 
 MOST_PIZZAS = 20
 PROMISED = (
@@ -134,6 +137,8 @@ def promise_out(sale: Sale) -> dict[str, Any]:
 
 
 CSV_COLUMNS = ("Order", "Placed at", "Store", "Diner", "Items", "Total (₿)", "Status", "Reason")
+# The answer has begun, and its status was 200: only the file itself can tell.
+BROKEN_OFF = "This export broke off here and is not complete. Please export it again."
 # Excel takes a file that does not begin with it for one of the 1990s, and ₿ and 常 for several signs each.
 BYTE_ORDER_MARK = "\ufeff"
 # Where a formula could begin: with the cell, and after what separates cells in some country's spreadsheet.
@@ -158,24 +163,33 @@ def as_csv(orders: QuerySet[Order], *, stores: Sequence[int]) -> Iterator[str]:
 
     def pieces() -> Iterator[str]:
         yield BYTE_ORDER_MARK + writer.writerow(CSV_COLUMNS)
-        for chunk in in_chunks(orders, stores=stores):
-            give_connection_back()
-            yield "".join(writer.writerow(map(defused, csv_row(order, zone))) for order in chunk)
+        try:
+            for chunk in in_chunks(orders, stores=stores):
+                give_connection_back()
+                yield "".join(writer.writerow(map(defused, csv_row(order, zone))) for order in chunk)
+        except Exception:
+            log.exception("an export broke off")
+            yield writer.writerow([BROKEN_OFF])
 
     return pieces()
 
 
+def pizzas(order: Order) -> str:
+    """What was ordered, as people read it."""
+    counted = Counter(item.description for item in order.items.all())
+    return ", ".join(f"{count} × {pizza}" for pizza, count in counted.items())
+
+
 def csv_row(order: Order, zone: tzinfo) -> tuple[str, ...]:
-    pizzas = Counter(item.description for item in order.items.all())
     return (
         str(order.pk),
         order.created_at.astimezone(zone).isoformat(timespec="seconds"),
         order.store.name,
         order.diner.name,
-        ", ".join(f"{count} × {pizza}" for pizza, count in pizzas.items()),
+        pizzas(order),
         f"{order.total.normalize():f}",
         order.status,
-        order.get_reason_display(),
+        order.trouble,
     )
 
 

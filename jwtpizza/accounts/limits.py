@@ -107,7 +107,7 @@ def limited(request: HttpRequest | Request, email: str) -> Iterator[None]:
     try:
         yield
     except NotFound:
-        _count(request, email)
+        count(request, email)
         raise
     if last:
         attempts.delete()
@@ -148,8 +148,10 @@ def _over() -> datetime:
     return timezone.now() - settings.AXES_COOLOFF_TIME
 
 
-def _count(request: HttpRequest | Request, email: str) -> None:
-    """In statements that each stand alone: failures at the same time neither lose nor lock out one another."""
+def count(request: HttpRequest | Request, email: str) -> None:
+    """One more failure of this account, from where the request comes.
+
+    In statements that each stand alone: failures at the same time neither lose nor lock out one another."""
     row = {"username": account_of(email), "ip_address": address_of(request), "user_agent": ""}
     AccessAttempt.objects.bulk_create([AccessAttempt(**row, failures_since_start=0)], ignore_conflicts=True)
     failures = Case(When(attempt_time__lte=_over(), then=1), default=F("failures_since_start") + 1)
@@ -181,7 +183,7 @@ class Handler(AxesDatabaseHandler):  # type: ignore[misc]
         self, sender: object, credentials: Mapping[str, Any], request: Any = None, **_: object
     ) -> None:
         if request is not None and not request.axes_locked_out:
-            _count(request, _email_in(credentials))
+            count(request, _email_in(credentials))
 
     def clean_expired_user_attempts(self, request: Any = None, credentials: Any = None) -> int:
         return _sweep()

@@ -6,6 +6,7 @@ from django.contrib.auth.hashers import make_password, verify_password
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, models
+from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
 from jwtpizza.fields import Keyed, KeyField, key_of, validate_address
@@ -65,6 +66,9 @@ class User(Keyed, AbstractBaseUser, PermissionsMixin):
     def __str__(self) -> str:
         return self.email or f"deleted user {self.pk}"
 
+    def get_full_name(self) -> str:
+        return self.name
+
     def check_password(self, raw_password: str | None) -> bool:
         """Whether it is the password; an older kind of hash is upgraded, unless the password was changed meanwhile."""
         verified = self.password
@@ -91,11 +95,19 @@ class User(Keyed, AbstractBaseUser, PermissionsMixin):
     def save(self, *args: Any, **kwargs: Any) -> None:
         super().save(*args, **kwargs)
         if not self.is_active:
-            self.sessions.all().delete()
+            self.end_sessions()
+
+    def end_sessions(self) -> None:
+        """Ends each login by now, to the API and to the admin; in a transaction, or it ends one without the other."""
+        self.sessions_ended_at = timezone.now()
+        # First, for it waits for a login that is just being written.
+        User.objects.filter(pk=self.pk).update(sessions_ended_at=self.sessions_ended_at)
+        self.sessions.all().delete()
 
     @property
     def is_staff(self) -> bool:
-        return self.is_superuser
+        """Whether they may work in the admin: admins, and who runs a franchise."""
+        return self.is_superuser or bool(self.get_all_permissions())
 
 
 class Session(models.Model):

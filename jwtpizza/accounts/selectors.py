@@ -35,6 +35,11 @@ def locked(*user_ids: int) -> list[User]:
     return [found[user_id] for user_id in user_ids]
 
 
+def locked_admins() -> list[User]:
+    """Those who can log in, by id, locked for the transaction in hand; nobody is made or ceases to be one meanwhile."""
+    return list(User.objects.select_for_update().filter(is_superuser=True, is_active=True).order_by("pk"))
+
+
 def by_email(addresses: Iterable[str]) -> dict[str, User]:
     """The user of each address that is somebody's, by the address as it was given."""
     keys = {address: key_of(address) for address in addresses}

@@ -101,9 +101,7 @@ def log_out(session: Session) -> None:
 def end_sessions(*, user: User) -> None:
     """Ends each session that the user has by now, those in the admin at their next request."""
     with transaction.atomic():
-        # First, for it waits for a login that is just being written.
-        User.objects.filter(pk=user.pk).update(sessions_ended_at=timezone.now())
-        user.sessions.all().delete()
+        user.end_sessions()
 
 
 def update(
@@ -142,8 +140,7 @@ def delete(*, user_id: int) -> None:
     Raises NotFound, and Conflict for the last admin.
     """
     with transaction.atomic():
-        admins = User.objects.select_for_update().filter(is_superuser=True, is_active=True).order_by("pk")
-        last_admin = [admin.pk for admin in admins] == [user_id]
+        last_admin = [admin.pk for admin in selectors.locked_admins()] == [user_id]
         (user,) = selectors.locked(user_id)
         if last_admin:
             raise Conflict("The last admin can't be deleted.")

@@ -11,6 +11,7 @@ from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, UnreadablePostError
+from django.template.loader import render_to_string
 from django.views import defaults
 from rest_framework import exceptions
 from rest_framework.renderers import JSONRenderer
@@ -120,9 +121,11 @@ def _django_handler(default: Problem, page: Fallback) -> Fallback:
         problem = problem_of(error) if error else default
         if error:
             report(error, problem)
-        if request.path.startswith("/admin/") and problem is not DATABASE_GONE:
-            return page(request) if exception is None else page(request, exception)
-        return plain(problem)
+        if not request.path.startswith("/admin/"):
+            return plain(problem)
+        if problem is DATABASE_GONE:
+            return HttpResponse(render_to_string("503.html"), status=problem.status, headers=dict(problem.headers))
+        return page(request) if exception is None else page(request, exception)
 
     return handle
 

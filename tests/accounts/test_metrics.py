@@ -46,6 +46,11 @@ def test_the_admins_logins_count_too(demo, attempts):
     assert attempts() == [1, 1, 0]
 
 
+def test_a_diner_who_is_not_let_into_the_admin_has_failed_there(demo, attempts):
+    Client().post("/admin/login/", {"username": "d@jwt.com", "password": "diner"})
+    assert attempts() == [0, 1, 0]
+
+
 def test_who_failed_too_often_is_refused(anonymous, attempts, settings):
     settings.AXES_FAILURE_LIMIT = 1
     assert [log_in(anonymous, "a@jwt.com", password) for password in ("wrong", "admin")] == [404, 429]

@@ -75,7 +75,7 @@ COSTS = [
     Cost(1, "PUT api/user/me", "diner", status=403),
     Cost(1, "DELETE api/user/me", "diner", status=403),
     Cost(3, "GET api/user", "admin", at=f"api/user?limit={EVERYTHING}"),
-    Cost(10, "DELETE api/user/<id>", "admin", at="api/user/3", warm=False),
+    Cost(11, "DELETE api/user/<id>", "admin", at="api/user/3", warm=False),
     Cost(3, "PUT api/order/menu", "admin", body=STUDENT, warm=False),
     Cost(3, "GET api/order", "diner", at="api/order?status=all"),
     Cost(3, "GET api/order/<id>", "diner", at="api/order/1"),

@@ -21,6 +21,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "jwtpizza.settings")
 django.setup()
 
 from django.db import connection  # noqa: E402
+from django.test import Client  # noqa: E402
 from django.test.utils import CaptureQueriesContext  # noqa: E402
 from django.utils import timezone  # noqa: E402
 
@@ -72,6 +73,28 @@ def home(stores: Sequence[int]) -> Iterator[tuple[str, Read]]:
     yield "lately", lambda: len(selectors.lately(stores=stores))
 
 
+def pages_of(user: User, stores: Sequence[int]) -> Iterator[tuple[str, Read]]:
+    """The admin's pages as the browser gets them, rendered, with all that a request costs."""
+    browser = Client(SERVER_NAME="localhost")
+    browser.force_login(user, backend="franchises.permissions.Roles")
+    month = f"{MONTH['created_at__gte']:created_at_from=%Y-%m-%d}&{MONTH['created_at__lt']:created_at_to=%Y-%m-%d}"
+    questions = ["", "p=2", f"store={stores[0]}", "status__exact=failed", "status__exact=pending", month, "q=maria"]
+    questions += ["q=nobody+at+all", f"q=maria&store={stores[0]}&status__exact=fulfilled&{month}", "q=500001"]
+    addresses = [f"/admin/orders/order/?{question}" for question in questions]
+
+    def got(address: str) -> Read:
+        def read() -> int:
+            answer = browser.get(address)
+            assert answer.status_code == 200, address
+            changelist = (getattr(answer, "context_data", None) or {}).get("cl")
+            return changelist.result_count if changelist else 0
+
+        return read
+
+    for address in (*addresses, "/admin/", "/admin/franchises/store/"):
+        yield f"page {address}", got(address)
+
+
 def measured(read: Read) -> tuple[float, int, int]:
     took = []
     for _ in range(3):
@@ -86,8 +109,9 @@ def measured(read: Read) -> tuple[float, int, int]:
 def pages() -> dict[str, tuple[float, int, int]]:
     found = {}
     for email in ("f@jwt.com", "quiet@jwt.com", "closed@jwt.com"):
-        stores = list(stores_of(User.objects.get(email=email)).values_list("pk", flat=True))
-        for name, read in (*lists(stores), *home(stores)):
+        user = User.objects.get(email=email)
+        stores = list(stores_of(user).values_list("pk", flat=True))
+        for name, read in (*lists(stores), *home(stores), *pages_of(user, stores)):
             found[f"{email.partition('@')[0]}: {name}"] = measured(read)
     return found
 

@@ -14,8 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from franchises.models import Franchise, Store
-from jwtpizza import admin_site
-from jwtpizza.accounts.models import User
+from jwtpizza.admin_site import homes
 from orders import selectors
 from orders.models import Canary, Order, Status, SupportLink, WorkerCircuit, from_now
 from tests.api.test_queries import counted, fill
@@ -43,7 +42,7 @@ class Home(NamedTuple):
 
     def sold(self, name):
         """The rows of the table that are not all 0."""
-        return {when: amounts for when, amounts in self.table(name).items() if {*amounts} - {"0", "0.00000000"}}
+        return {when: amounts for when, amounts in self.table(name).items() if {*amounts} - {"0", "₿\xa00"}}
 
     @property
     def words(self):
@@ -110,9 +109,9 @@ def test_each_order_counts_in_the_hour_and_on_the_day_when_it_was_placed(now, ho
     hours = {"2026-06-05 09:00": ["1", "0"], "2026-06-05 12:00": ["2", "1"], "all": ["3", "1"]}
     assert seen.sold("orders by hour") == hours
     assert seen.sold("orders by day") == {"2026-06-03": ["0", "1"], "2026-06-05": ["3", "1"], "all": ["3", "2"]}
-    earned = {"2026-06-05 09:00": ["0.00380000"], "2026-06-05 12:00": ["0.10380000"], "all": ["0.10760000"]}
+    earned = {"2026-06-05 09:00": ["₿\xa00.0038"], "2026-06-05 12:00": ["₿\xa00.1038"], "all": ["₿\xa00.1076"]}
     assert seen.sold("revenue by hour") == earned
-    assert seen.sold("revenue by day") == {"2026-06-05": ["0.10760000"], "all": ["0.10760000"]}
+    assert seen.sold("revenue by day") == {"2026-06-05": ["₿\xa00.1076"], "all": ["₿\xa00.1076"]}
 
 
 def test_what_failed_or_is_pending_earned_nothing(now, home):
@@ -126,7 +125,7 @@ def test_what_failed_or_is_pending_earned_nothing(now, home):
 def test_revenue_is_exact_to_the_satoshi(now, home):
     for total in ("0.00000001", "20999999.99999998", "0.1", "0.2"):
         place(at=NOON, total=total)
-    assert home().sold("revenue by day")["all"] == ["21,000,000.29999999"]
+    assert home().sold("revenue by day")["all"] == ["₿\xa021,000,000.29999999"]
 
 
 @pytest.mark.parametrize(
@@ -193,7 +192,7 @@ def test_the_bars_are_as_high_as_their_figures_in_the_table_say(now, home):
     for name, svg in zip(NUMBER, seen.charts, strict=True):
         rows = [(when, row) for when, row in seen.table(name).items() if when != "all"]
         for number, drawn in enumerate(bars(svg)):
-            figures = [float(row[number]) for _, row in rows]
+            figures = [float(row[number].lstrip("₿\xa0")) for _, row in rows]
             scale = sum(height for height, _ in drawn) / sum(figures)
             assert [height for height, _ in drawn] == pytest.approx([figure * scale for figure in figures])
             assert [title.rpartition(" ")[0] for _, title in drawn] == [f"{when}: {row[number]}" for when, row in rows]
@@ -204,9 +203,9 @@ def test_each_chart_says_in_its_name_what_it_amounts_to(now, home):
     place(at=NOON - timedelta(days=3), status=Status.FAILED)
     assert [svg.get("aria-label") for svg in home().charts] == [
         "Orders by hour: 1 fulfilled, 0 failed",
-        "Revenue by hour: 0.00380000 bitcoin",
+        "Revenue by hour: ₿\xa00.0038 revenue",
         "Orders by day: 1 fulfilled, 1 failed",
-        "Revenue by day: 0.00380000 bitcoin",
+        "Revenue by day: ₿\xa00.0038 revenue",
     ]
 
 
@@ -216,14 +215,14 @@ def test_the_axis_of_orders_counts_in_whole_ones(now, home):
     assert all(re.fullmatch(r"\d\d:00|\d+", label.strip()) for label in labels), labels
 
 
-def test_nobody_but_us_is_asked_and_nothing_in_the_page_is_a_script_or_a_style(home, diner, factory):
+def test_nobody_but_us_is_asked_and_no_script_stands_in_the_page(home, diner, factory):
     factory.chaos("fail")
     diner.order(1)
     page = home().text
     addresses = set(re.findall(r"[=(][\"']?((?:https?:)?//[^\"')\s>]*)", page))
     assert addresses == {"http://www.w3.org/2000/svg"}
     assert all('src="/static/' in script for script in re.findall(r"<script[^>]*>", page))
-    assert not re.search(r"<style|\sstyle=|\son\w+=", page)
+    assert not re.search(r"\son\w+=", page)
 
 
 # --- the factory ----------------------------------------------------------------------------------
@@ -253,7 +252,7 @@ def test_an_outage_is_shown_with_its_way_out(home, browser, diner, factory):
     assert "Nobody has followed it yet." in seen.words
     assert factory.api_key not in seen.text
     link = SupportLink.objects.get()
-    assert f'<form method="post" action="/admin/orders/supportlink/{link.pk}/follow/">' in seen.text
+    assert f'<form method="post" action="/admin/orders/supportlink/{link.pk}/follow/"' in seen.text
 
     browser.post(f"/admin/orders/supportlink/{link.pk}/follow/")
     followed = r"a@jwt\.com followed it \(.*?\): the factory answered 200 Problem resolved\. Pizza is back on the menu!"
@@ -295,20 +294,20 @@ def test_orders_that_wait_are_counted_with_the_age_of_the_oldest(now, home):
 def test_the_last_order_that_was_made_is_no_failed_one(now, home):
     place(at=NOW - timedelta(minutes=9), settled=NOW - timedelta(minutes=7))
     place(at=NOW - timedelta(minutes=2), status=Status.FAILED)
-    assert "Last order made 7 minutes ago (2026-06-05 12:23:00 UTC)" in home().words
+    assert "Last order made 7 minutes ago (2026-06-05 12:23:00)" in home().words
 
 
 # --- whatever is wrong ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("error", [OperationalError("gone"), ZeroDivisionError()], ids=repr)
-@pytest.mark.parametrize("name", admin_site.PARTS)
+@pytest.mark.parametrize("name", homes.ADMIN)
 def test_a_part_that_fails_takes_no_other_with_it(home, monkeypatch, caplog, name, error):
     def fails():
         raise error
 
     tell()
-    monkeypatch.setitem(admin_site.PARTS, name, fails)
+    monkeypatch.setitem(homes.ADMIN, name, fails)
     seen = home()
     told = {"ordering": "Ordering is", "circuits": "Circuits", "canary": "Canary pizza", "pending": "Pending orders"}
     told |= {"last_made": "Last order made", "support_link": "Support link The", "charts": "Orders by hour"}
@@ -316,15 +315,6 @@ def test_a_part_that_fails_takes_no_other_with_it(home, monkeypatch, caplog, nam
     assert f"the log says why: {name.replace('_', ' ')}." in seen.words
     assert "/admin/orders/order/" in seen.text
     assert f"a part of the admin's home failed: {name}" in caplog.text
-
-
-def test_whoever_else_may_enter_the_admin_some_day_does_not_see_it(demo, monkeypatch):
-    monkeypatch.setattr(User, "is_staff", True)
-    browser = Client()
-    browser.post("/admin/login/", {"username": "f@jwt.com", "password": "franchisee"})
-    page = browser.get("/admin/")
-    assert (page.status_code, page.context.get("home")) == (200, None)
-    assert "The factory now" not in page.text
 
 
 @pytest.mark.parametrize("rows", [1, 200])
