@@ -18,6 +18,7 @@ from jwtpizza.fields import in_bitcoin
 
 class Closable(Ending):
     until, states = "closed_at", ("open", "closed")
+    ordering = ("name", "pk")
     search_fields = ("name_key",)
     actions_detail = ("close",)
 
@@ -28,7 +29,6 @@ class Closable(Ending):
 
 @admin.register(Franchise)
 class FranchiseAdmin(Closable):
-    ordering = ("name", "pk")
     list_display = ("name", "people", "state", "created_at")
     fields = ("name", "admins", "created_at", "closed_at")
     readonly_fields = ("created_at", "closed_at")
@@ -55,7 +55,6 @@ class FranchiseAdmin(Closable):
 
 @admin.register(Store)
 class StoreAdmin(Closable):
-    ordering = ("name", "pk")
     list_display = ("name", "franchise", "earned", "state", "created_at")
     list_select_related = ("franchise",)
     fields = ("franchise", "name", "earned", "created_at", "closed_at")
@@ -104,7 +103,7 @@ class StoreAdmin(Closable):
 
 
 # What the history and a form call the link between a franchise and one of those who run it.
-Franchise.admins.through.__str__ = lambda link: str(link.franchise)  # type: ignore
+Franchise.admins.through.__str__ = lambda link: str(link.franchise)  # type: ignore[attr-defined, method-assign]
 
 
 class RunsInline(TabularInline):

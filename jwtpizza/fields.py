@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from datetime import timedelta
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -13,6 +13,7 @@ from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Now
+from django.utils import timezone
 from django.utils.functional import cached_property
 
 DECIMALS = 8
@@ -141,6 +142,11 @@ class BitcoinField(models.BigIntegerField):
     def formfield(self, **kwargs: Any) -> forms.Field | None:
         decimal = {"form_class": forms.DecimalField, "max_digits": DIGITS, "decimal_places": DECIMALS}
         return models.Field.formfield(self, **{**decimal, **kwargs})
+
+
+def midnight(day: date) -> datetime:
+    """When that day begins in the current time zone, which in the admin is the viewer's."""
+    return datetime.combine(day, time(), timezone.get_current_timezone())
 
 
 def from_now(seconds: float) -> models.Expression:

@@ -1,6 +1,6 @@
 """The books: a franchisee reads the orders of their stores, an admin all of them, with what the factory said."""
 
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, cast
 
 from django import forms
@@ -21,7 +21,7 @@ from unfold.widgets import INPUT_CLASSES
 
 from franchises import selectors as franchises
 from jwtpizza.accounts.admin import Page, ReadOnly, worker
-from jwtpizza.fields import in_bitcoin
+from jwtpizza.fields import in_bitcoin, midnight
 from jwtpizza.observability.logs import masked
 from orders import selectors
 from orders.models import FactoryKey, Order, OrderItem, Status, SupportLink, WorkerCircuit
@@ -42,8 +42,8 @@ class Followable(ReadOnly, Page):
     def changeform_view(
         self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None
     ) -> Any:
-        may_follow = request.user.has_perm("orders.view_supportlink") and object_id and object_id.isdecimal()
-        link = self.support_link_of(object_id) if may_follow and object_id else None
+        may_follow = request.user.has_perm("orders.view_supportlink")
+        link = self.support_link_of(object_id) if may_follow and object_id and object_id.isdecimal() else None
         return super().changeform_view(request, object_id, form_url, {**(extra_context or {}), "link": link})
 
 
@@ -83,13 +83,10 @@ class PlacedOn(RangeDateFilter):
             messages.warning(request, "A day is written as 2026-06-10. Nothing was found.")
             return queryset.none()
         if first:
-            queryset = queryset.filter(created_at__gte=_midnight(first))
+            queryset = queryset.filter(created_at__gte=midnight(first))
         if last:
-            queryset = queryset.filter(created_at__lt=_midnight(last + timedelta(days=1)))
+            queryset = queryset.filter(created_at__lt=midnight(last + timedelta(days=1)))
         return queryset
-
-    def choices(self, changelist: ChangeList) -> Any:
-        yield {"form": DayRange(name=self.parameter_name, data=self.used_parameters)}
 
     def _day(self, end: str) -> date | None:
         """None for none; raises ValueError for what is no day on which somebody could have ordered."""
@@ -98,10 +95,6 @@ class PlacedOn(RangeDateFilter):
         if day and not FIRST_YEAR <= day.year <= LAST_YEAR:
             raise ValueError
         return day
-
-
-def _midnight(day: date) -> datetime:
-    return datetime.combine(day, time(), timezone.get_current_timezone())
 
 
 class AtStore(DropdownFilter):
@@ -124,27 +117,29 @@ class AtStore(DropdownFilter):
 class Latest(ChangeList):
     """The latest orders that match: neither counting them, nor the last page, nor a name's search reads all of them.
 
-    `matching` is without that bound, and `since` is None if nothing was cut off by it.
+    `since` is None if nothing was cut off by that bound.
     """
 
-    matching: QuerySet[Order]
     since: datetime | None
+    _orders: QuerySet[Order]
 
     def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Order]:
-        orders = super().get_queryset(request, exclude_parameters)
+        self._orders = super().get_queryset(request, exclude_parameters)
         chosen = request.GET.get(AtStore.parameter_name, "")
         stores = [int(chosen)] if chosen.isdecimal() else _stores(request)
-        newest, self.since = selectors.latest(orders, stores=stores)
+        newest, self.since = selectors.latest(self._orders, stores=stores)
+        return self._found(newest)
+
+    def matching(self) -> QuerySet[Order]:
+        """All that match, without the bound."""
+        return self._found(self._orders)
+
+    def _found(self, among: QuerySet[Order]) -> QuerySet[Order]:
         term = " ".join(self.query.split()).removeprefix("#")
-        self.matching = _found(term, orders, orders)
-        return _found(term, orders, newest)
+        return selectors.search(term, orders=self._orders, newest=among) if term else among
 
     def apply_select_related(self, qs: QuerySet) -> QuerySet:
         return qs.select_related("diner", "store").prefetch_related("items")
-
-
-def _found(term: str, orders: QuerySet[Order], newest: QuerySet[Order]) -> QuerySet[Order]:
-    return selectors.search(term, orders=orders, newest=newest) if term else newest
 
 
 @admin.register(Order)
@@ -220,7 +215,7 @@ class OrderAdmin(Followable):
     def export(self, request: HttpRequest) -> HttpResponseBase:
         """All orders that match the list's filters, also those that are too old for the list."""
         try:
-            orders = cast(Latest, self.get_changelist_instance(request)).matching
+            orders = cast(Latest, self.get_changelist_instance(request)).matching()
         except IncorrectLookupParameters:
             messages.error(request, "These filters could not be understood.")
             return redirect("admin:orders_order_changelist")

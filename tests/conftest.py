@@ -15,6 +15,7 @@ import requests
 from django.conf import settings as project
 from django.contrib.auth.hashers import make_password
 from django.core.management import call_command
+from django.test import Client
 
 from franchises.services import FRANCHISES
 from jwtpizza.accounts import services as people
@@ -90,6 +91,31 @@ def franchisee(demo: None) -> Actor:
 @pytest.fixture
 def admin(demo: None) -> Actor:
     return logged_in("a@jwt.com", "admin")
+
+
+@pytest.fixture
+def enter(demo: None) -> Callable[[str, str], Client]:
+    """A browser in which somebody has logged in with the form."""
+
+    def enter(email: str, password: str) -> Client:
+        browser = Client()
+        answer = browser.post("/admin/login/?next=/admin/", {"username": email, "password": password})
+        assert answer.status_code == 302, answer.text
+        return browser
+
+    return enter
+
+
+@pytest.fixture
+def desk(enter: Callable[[str, str], Client]) -> Client:
+    """The admin's."""
+    return enter("a@jwt.com", "admin")
+
+
+@pytest.fixture
+def counter(enter: Callable[[str, str], Client]) -> Client:
+    """The franchisee's, who runs pizzaPocket."""
+    return enter("f@jwt.com", "franchisee")
 
 
 class Factory:

@@ -17,7 +17,7 @@ from unfold.decorators import display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 from unfold.views import ChangeList
 
-from jwtpizza.accounts import limits, selectors, services
+from jwtpizza.accounts import limits, selectors
 from jwtpizza.accounts.models import Session, User
 from jwtpizza.api.errors import DomainError
 from jwtpizza.fields import key_of
@@ -219,7 +219,7 @@ class PeopleAdmin(Page, UserAdmin):
     @admin.action(description="End their sessions", permissions=["change"])
     def end_sessions(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         for user in queryset:
-            services.end_sessions(user=user)
+            user.end_sessions()
             self.log_change(request, user, "Sessions ended.")
         self.message_user(request, "Their sessions are ended.")
 

@@ -151,7 +151,8 @@ def _over() -> datetime:
 def count(request: HttpRequest | Request, email: str) -> None:
     """One more failure of this account, from where the request comes.
 
-    In statements that each stand alone: failures at the same time neither lose nor lock out one another."""
+    In statements that each stand alone: failures at the same time neither lose nor lock out one another.
+    """
     row = {"username": account_of(email), "ip_address": address_of(request), "user_agent": ""}
     AccessAttempt.objects.bulk_create([AccessAttempt(**row, failures_since_start=0)], ignore_conflicts=True)
     failures = Case(When(attempt_time__lte=_over(), then=1), default=F("failures_since_start") + 1)

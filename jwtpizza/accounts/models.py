@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 from django.contrib.auth.hashers import make_password, verify_password
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
 from django.core.exceptions import ValidationError
-from django.db import IntegrityError, models
+from django.db import IntegrityError, models, transaction
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
@@ -98,11 +98,12 @@ class User(Keyed, AbstractBaseUser, PermissionsMixin):
             self.end_sessions()
 
     def end_sessions(self) -> None:
-        """Ends each login by now, to the API and to the admin; in a transaction, or it ends one without the other."""
+        """Ends each session that they have by now, those in the admin at their next request."""
         self.sessions_ended_at = timezone.now()
-        # First, for it waits for a login that is just being written.
-        User.objects.filter(pk=self.pk).update(sessions_ended_at=self.sessions_ended_at)
-        self.sessions.all().delete()
+        with transaction.atomic():
+            # First, for it waits for a login that is just being written.
+            User.objects.filter(pk=self.pk).update(sessions_ended_at=self.sessions_ended_at)
+            self.sessions.all().delete()
 
     @property
     def is_staff(self) -> bool:

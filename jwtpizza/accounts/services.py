@@ -98,12 +98,6 @@ def log_out(session: Session) -> None:
     Session.objects.filter(pk=session.pk).delete()
 
 
-def end_sessions(*, user: User) -> None:
-    """Ends each session that the user has by now, those in the admin at their next request."""
-    with transaction.atomic():
-        user.end_sessions()
-
-
 def update(
     *, caller: User, session: Session, user_id: int, name: str = "", email: str = "", password: str = ""
 ) -> tuple[User, str]:

@@ -1,14 +1,14 @@
 """Stacked bars, drawn on the server: no script, no other host, and figures for who can't see them."""
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime, time, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
 
 from django.utils import timezone
 from pygal import Config, StackedBar
 
-from jwtpizza.fields import in_bitcoin
+from jwtpizza.fields import in_bitcoin, midnight
 
 Amounts = Sequence[int | Decimal]
 
@@ -47,7 +47,8 @@ class Axis(NamedTuple):
 
     def chart(self, title: str, series: Mapping[str, Amounts]) -> Chart:
         """A bar for each span; `series` has an amount for each, by name."""
-        rows = [tuple(row) for row in zip(self.long, *map(_all_written, series.values()), strict=True)]
+        figures = [[written(amount) for amount in amounts] for amounts in series.values()]
+        rows = list(zip(self.long, *figures, strict=True))
         totals = {name: written(sum(amounts)) for name, amounts in series.items()}
         bars = [f"{row[0]}: {row[number]} {name}" for number, name in enumerate(series, 1) for row in rows]
         drawing = drawn(self.short, self.every, series)
@@ -72,18 +73,9 @@ def days(count: int, *, every: int) -> Axis:
     return Axis([midnight(each) for each in dates], every, short, [f"{each:%Y-%m-%d}" for each in starts])
 
 
-def midnight(day: date) -> datetime:
-    """When that day begins for the viewer."""
-    return datetime.combine(day, time(), timezone.get_current_timezone())
-
-
 def written(amount: int | Decimal) -> str:
     """A count as 1,234, an amount as ₿ 0.0038."""
     return f"{amount:,}" if isinstance(amount, int) else in_bitcoin(amount)
-
-
-def _all_written(amounts: Amounts) -> list[str]:
-    return [written(amount) for amount in amounts]
 
 
 def drawn(labels: list[str], every: int, series: Mapping[str, Amounts]) -> Any:

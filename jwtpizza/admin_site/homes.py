@@ -15,8 +15,8 @@ from django.utils.html import format_html
 
 from franchises import selectors as franchises
 from jwtpizza.accounts.models import User
-from jwtpizza.admin_site.charts import Amounts, Axis, Chart, days, hours, midnight
-from jwtpizza.fields import in_bitcoin
+from jwtpizza.admin_site.charts import Amounts, Axis, Chart, days, hours, written
+from jwtpizza.fields import in_bitcoin, midnight
 from jwtpizza.observability.logs import masked
 from orders import selectors
 from orders.models import Order
@@ -134,7 +134,7 @@ def _figures(stores: list[int]) -> list[Figure]:
 
 
 def _figure(title: str, amounts: Sequence[int | Decimal]) -> Figure:
-    today, *earlier = [in_bitcoin(each) if isinstance(each, Decimal) else f"{each:,}" for each in amounts]
+    today, *earlier = map(written, amounts)
     return Figure(title, today, dict(zip(list(DAYS_AGO)[1:], earlier, strict=True)))
 
 

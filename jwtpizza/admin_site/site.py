@@ -40,6 +40,11 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     return [{"items": [home, *lists]}]
 
 
+def _form_in(answer: HttpResponse) -> Any:
+    """The form that the page shows again; None where it leads on."""
+    return (getattr(answer, "context_data", None) or {}).get("form")
+
+
 class Site(UnfoldAdminSite):
     """The theme's, with our homes."""
 
@@ -57,8 +62,7 @@ class Site(UnfoldAdminSite):
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """The form, or the way in; 429 with Retry-After for who failed too often."""
         answer = super().login(request, extra_context)
-        form = (getattr(answer, "context_data", None) or {}).get("form")
-        if refused := getattr(form, "refused", None):
+        if refused := getattr(_form_in(answer), "refused", None):
             answer.status_code = refused.status
             for name, value in refused.headers.items():
                 answer[name] = value
@@ -71,7 +75,7 @@ class Site(UnfoldAdminSite):
             messages.error(request, refused.message)
             return redirect("admin:index")
         answer = super().password_change(request, extra_context)
-        form = (getattr(answer, "context_data", None) or {}).get("form")
+        form = _form_in(answer)
         if form and "old_password" in form.errors:
             limits.count(request, email)
         return answer

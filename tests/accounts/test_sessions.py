@@ -7,10 +7,8 @@ import pytest
 from django.conf import settings
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import AbstractBaseUser
-from django.test import Client
 from django.utils import timezone
 
-from jwtpizza.accounts import services
 from jwtpizza.accounts.models import Session, User
 from tests.actors import Actor, logged_in
 
@@ -72,21 +70,12 @@ def test_a_deleted_users_token_ends_at_once(diner, admin):
 # --- ended by an admin ----------------------------------------------------------------------------
 
 
-@pytest.fixture
-def desk(demo):
-    """A browser in which the admin has logged in with the form."""
-    browser = Client()
-    browser.post("/admin/login/?next=/admin/", {"username": "a@jwt.com", "password": "admin"})
-    assert at_work(browser)
-    return browser
-
-
 def at_work(browser):
     return browser.get("/admin/").status_code == 200
 
 
 def end_sessions(email):
-    services.end_sessions(user=User.objects.get(email=email))
+    User.objects.get(email=email).end_sessions()
 
 
 def test_ended_sessions_are_over_on_each_device(diner, phone, admin):

@@ -1,38 +1,12 @@
-"""People in front of the admin."""
+"""What a franchise sells, and another that is none of its business."""
 
 from types import SimpleNamespace
 
 import pytest
-from django.test import Client
 
 from franchises.models import Franchise, Store
 from jwtpizza.accounts.models import User
 from orders.models import Order, OrderItem, from_now
-
-
-@pytest.fixture
-def enter(demo):
-    """A browser in which somebody has logged in with the form."""
-
-    def enter(email, password):
-        browser = Client()
-        answer = browser.post("/admin/login/?next=/admin/", {"username": email, "password": password})
-        assert answer.status_code == 302, answer.text
-        return browser
-
-    return enter
-
-
-@pytest.fixture
-def desk(enter):
-    """The admin's."""
-    return enter("a@jwt.com", "admin")
-
-
-@pytest.fixture
-def counter(enter):
-    """The franchisee's, who runs pizzaPocket."""
-    return enter("f@jwt.com", "franchisee")
 
 
 def sold(store, *, diner_id=2, description="Veggie", **how):

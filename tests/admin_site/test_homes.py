@@ -9,7 +9,6 @@ from xml.etree import ElementTree
 import pytest
 import time_machine
 from django.db import OperationalError, connection
-from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -50,19 +49,12 @@ class Home(NamedTuple):
 
 
 @pytest.fixture
-def browser(demo):
-    browser = Client()
-    browser.post("/admin/login/", {"username": "a@jwt.com", "password": "admin"})
-    return browser
-
-
-@pytest.fixture
-def home(browser):
+def home(desk):
     """Opens it, as a process sees it that remembers nothing."""
 
     def home():
         fresh_process()
-        answer = browser.get("/admin/")
+        answer = desk.get("/admin/")
         assert answer.status_code == 200
         return Home(answer.text)
 
@@ -239,7 +231,7 @@ def test_all_is_well(home):
     assert "Support link The factory has given none." in seen
 
 
-def test_an_outage_is_shown_with_its_way_out(home, browser, diner, factory):
+def test_an_outage_is_shown_with_its_way_out(home, desk, diner, factory):
     factory.chaos("fail")
     diner.order(1)
     tell("open", left=20)
@@ -254,7 +246,7 @@ def test_an_outage_is_shown_with_its_way_out(home, browser, diner, factory):
     link = SupportLink.objects.get()
     assert f'<form method="post" action="/admin/orders/supportlink/{link.pk}/follow/"' in seen.text
 
-    browser.post(f"/admin/orders/supportlink/{link.pk}/follow/")
+    desk.post(f"/admin/orders/supportlink/{link.pk}/follow/")
     followed = r"a@jwt\.com followed it \(.*?\): the factory answered 200 Problem resolved\. Pizza is back on the menu!"
     assert re.search(followed, home().words)
     assert diner.order(1).status_code == 200

@@ -2,7 +2,7 @@
 document.cookie = `zone=${Intl.DateTimeFormat().resolvedOptions().timeZone}; path=/admin/; max-age=31536000; SameSite=Lax`;
 
 // What the theme has people click though it is neither a link nor a button is reached and pressed by keyboard too.
-const NAMES = {dock_to_right: "Menu", filter_list: "Filters", close: "Close"};
+const NAMES = {dock_to_right: "Menu", close: "Close"};
 
 document.addEventListener("DOMContentLoaded", () => {
     for (const part of document.querySelectorAll("span[x-on\\:click], div[x-on\\:click], a[x-on\\:click]:not([href])")) {
