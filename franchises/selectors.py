@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 from django.db.models import QuerySet
@@ -10,25 +11,53 @@ from franchises.models import Franchise, Store
 from jwtpizza.accounts.models import User
 from jwtpizza.accounts.selectors import Role
 from jwtpizza.api.errors import NotFound
-from jwtpizza.fields import as_number
+from jwtpizza.databases.prepared import Prepared, PreparedFor
+from jwtpizza.fields import as_number, like
 
 Row = dict[str, Any]
+# The id and the name of a franchise.
+Named = tuple[int, str]
 
 
-def matching(pattern: str) -> QuerySet[Franchise]:
-    """The open franchises whose name matches (`jwtpizza.api.pagination.NamePattern`), by name."""
-    return Franchise.objects.filter(closed_at=None, name_key__matches=pattern).order_by("name_key")
+@lru_cache
+def _pages(limit: int) -> Prepared[Named]:
+    """Of that many and one more."""
+    return Prepared(
+        lambda pattern, start: (
+            Franchise.objects.filter(closed_at=None, name_key__matches=pattern)
+            .order_by("name_key")
+            .values_list("pk", "name")[start : start + limit + 1]
+        ),
+        pattern=str,
+        start=int,
+    )
 
 
-def run_by(user_id: int) -> QuerySet[Franchise]:
+def page(*, name: str, page: int, limit: int) -> tuple[list[Named], bool]:
+    """A page, counted from 0, of the open franchises whose name matches (`jwtpizza.api.pagination.NamePattern`), by
+    name, and whether there are more.
+    """
+    found = list(_pages(limit).rows(pattern=like(name), start=page * limit))
+    return found[:limit], len(found) > limit
+
+
+def run_by(user_id: int) -> QuerySet[Franchise, Named]:
     """The open franchises that a user runs, oldest first."""
-    return Franchise.objects.filter(closed_at=None, admins=user_id).order_by("pk")
+    return Franchise.objects.filter(closed_at=None, admins=user_id).order_by("pk").values_list("pk", "name")
+
+
+_RUN = PreparedFor(
+    lambda users: (
+        Franchise.admins.through.objects.filter(user_id__in=users, franchise__closed_at=None)
+        .order_by("pk")
+        .values_list("user_id", "franchise_id")
+    )
+)
 
 
 def franchisee_roles(users: Iterable[User]) -> Iterable[tuple[int, Role]]:
     """The id of a user and a role, for each open franchise that one of them runs."""
-    links = Franchise.admins.through.objects.filter(user__in=users, franchise__closed_at=None).order_by("pk")
-    for user_id, franchise_id in links.values_list("user_id", "franchise_id"):
+    for user_id, franchise_id in _RUN.rows([user.pk for user in users]):
         yield user_id, {"objectId": franchise_id, "role": "franchisee"}
 
 
@@ -56,36 +85,55 @@ def franchise(franchise_id: int, *, lock: bool = False) -> Franchise:
     return found
 
 
+_STORE = Prepared(
+    lambda pk, franchise_id: Store.objects.filter(
+        pk=pk, franchise_id=franchise_id, closed_at=None, franchise__closed_at=None
+    ),
+    pk=int,
+    franchise_id=int,
+)
+
+
 def store(*, franchise_id: int, store_id: int) -> Store:
     """The open store of that id in that franchise; raises NotFound."""
-    found = Store.objects.filter(
-        pk=store_id, franchise_id=franchise_id, closed_at=None, franchise__closed_at=None
-    ).first()
+    found = _STORE.first(pk=store_id, franchise_id=franchise_id)
     if found is None:
         raise NotFound("There is no such store in that franchise.")
     return found
 
 
-def public_rows(franchises: Iterable[Franchise]) -> list[Row]:
+_STORES = PreparedFor(
+    lambda franchises: (
+        Store.objects.filter(franchise_id__in=franchises, closed_at=None)
+        .order_by("pk")
+        .values_list("franchise_id", "id", "name", "revenue")
+    )
+)
+_ADMINS = PreparedFor(
+    lambda franchises: (
+        Franchise.admins.through.objects.filter(franchise_id__in=franchises)
+        .order_by("pk")
+        .values_list("franchise_id", "user_id", "user__name", "user__email")
+    )
+)
+
+
+def public_rows(franchises: Iterable[Named]) -> list[Row]:
     """Each franchise with its stores, as everyone may see them; one query."""
-    listed = list(franchises)
+    listed = dict(franchises)
     stores: dict[int, list[Row]] = defaultdict(list)
-    for franchise_id, store_id, name in _stores(listed).values_list("franchise_id", "id", "name"):
+    for franchise_id, store_id, name, _ in _STORES.rows([*listed]):
         stores[franchise_id].append({"id": store_id, "name": name})
-    return [{"id": each.pk, "name": each.name, "stores": stores[each.pk]} for each in listed]
+    return [{"id": pk, "name": name, "stores": stores[pk]} for pk, name in listed.items()]
 
 
-def owner_rows(franchises: Iterable[Franchise]) -> list[Row]:
+def owner_rows(franchises: Iterable[Named]) -> list[Row]:
     """Each franchise with its admins and what its stores earned (₿), for those who may know; two queries."""
-    listed = list(franchises)
+    listed = dict(franchises)
     stores: dict[int, list[Row]] = defaultdict(list)
-    for franchise_id, store_id, name, revenue in _stores(listed).values_list("franchise_id", "id", "name", "revenue"):
+    for franchise_id, store_id, name, revenue in _STORES.rows([*listed]):
         stores[franchise_id].append({"id": store_id, "name": name, "totalRevenue": as_number(revenue)})
     admins: dict[int, list[Row]] = defaultdict(list)
-    for link in Franchise.admins.through.objects.filter(franchise__in=listed).select_related("user").order_by("pk"):
-        admins[link.franchise_id].append({"id": link.user.pk, "name": link.user.name, "email": link.user.email})
-    return [{"id": each.pk, "name": each.name, "admins": admins[each.pk], "stores": stores[each.pk]} for each in listed]
-
-
-def _stores(franchises: list[Franchise]) -> QuerySet[Store]:
-    return Store.objects.filter(franchise__in=franchises, closed_at=None).order_by("pk")
+    for franchise_id, user_id, name, email in _ADMINS.rows([*listed]):
+        admins[franchise_id].append({"id": user_id, "name": name, "email": email})
+    return [{"id": pk, "name": name, "admins": admins[pk], "stores": stores[pk]} for pk, name in listed.items()]

@@ -19,7 +19,7 @@ from franchises.serializers import (
 from jwtpizza.accounts.authentication import PublicAnyway
 from jwtpizza.accounts.permissions import SIGNED_IN, Admin
 from jwtpizza.api.errors import NotFound
-from jwtpizza.api.pagination import Page, page_of
+from jwtpizza.api.pagination import Page
 from jwtpizza.api.schema import IF_NONE_MATCH, MessageOut, operation
 from jwtpizza.api.serializers import checked, checked_query
 from jwtpizza.api.viewsets import EVERYONE, NO_ID, ApiViewSet
@@ -53,7 +53,7 @@ class FranchiseViewSet(ApiViewSet):
         others={304: None},
     )
     def list(self, request: Request) -> HttpResponse:
-        query = checked_query(Page, request.query_params)
+        query = checked_query(Page, request.META["QUERY_STRING"])
         if request.user.is_superuser:
             return Response(_page(query, selectors.owner_rows))
         variant = (query["page"], query["limit"], query["name"])
@@ -133,5 +133,5 @@ class StoreViewSet(ApiViewSet):
 
 
 def _page(query: dict[str, Any], rows: Any) -> dict[str, Any]:
-    franchises, more = page_of(selectors.matching(query["name"]), page=query["page"], limit=query["limit"])
+    franchises, more = selectors.page(**query)
     return {"franchises": rows(franchises), "more": more}

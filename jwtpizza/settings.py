@@ -4,11 +4,12 @@ import sys
 import warnings
 from collections.abc import Callable
 from datetime import timedelta
+from importlib.util import find_spec
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from math import inf, isfinite
 from pathlib import Path
 from typing import Any, ClassVar
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
@@ -35,7 +36,19 @@ def _is_push_address(url: str) -> bool:
         _ = parts.port
     except ValueError:
         return False
-    return parts.scheme in ("http", "https") and bool(parts.hostname) and "@" not in parts.netloc and parts.path > "/"
+    readable = url.isascii() and url.isprintable() and " " not in url and "@" not in parts.netloc
+    return readable and parts.scheme in ("http", "https") and bool(parts.hostname) and parts.path > "/"
+
+
+def _is_redis_address(url: str) -> bool:
+    # Options would take the place of ours, timeouts among them.
+    try:
+        parts = urlsplit(url)
+        database = int(parts.path.removeprefix("/") or 0)
+        somewhere = parts.scheme in ("redis", "rediss") and parts.hostname and parts.port != 0
+    except ValueError:
+        return False
+    return bool(somewhere) and database >= 0 and not parts.query and not parts.fragment
 
 
 def _network(text: str) -> IPv4Network | IPv6Network | None:
@@ -48,16 +61,30 @@ def _network(text: str) -> IPv4Network | IPv6Network | None:
 class Environment(environ.Env):  # type: ignore[misc]
     """The process's variables; one that can't be read is named in a sentence, without its value (it may be secret)."""
 
+    # By the beginning of DATABASE_URL. Django has no pool for MariaDB, and one for PostgreSQL that is slow to mend.
+    DB_SCHEMES: ClassVar = {
+        "sqlite": "jwtpizza.databases.sqlite",
+        "postgres": "jwtpizza.databases.postgresql",
+        "postgresql": "jwtpizza.databases.postgresql",
+        "mysql": "jwtpizza.databases.mysql",
+    }
     # django-environ reads "500ms" as 500, and "ture" as false.
     STRICT: ClassVar = {float: _number, bool: _yes}
 
+    def __init__(self) -> None:
+        super().__init__()
+        # All that was asked for, as it is: the incidents' reports tell what has changed.
+        self.known: dict[str, Any] = {}
+
     def get_value(self, var: str, cast: Any = None, **kwargs: Any) -> Any:
         try:
-            return super().get_value(var, cast=self.STRICT.get(cast, cast), **kwargs)
+            value = super().get_value(var, cast=self.STRICT.get(cast, cast), **kwargs)
         except ValueError as error:
             raise ImproperlyConfigured(f"{var} is not a number, where one is needed.") from error
         except KeyError as error:
             raise ImproperlyConfigured(f"{var} is neither true nor false.") from error
+        self.known[var] = value
+        return value
 
     def db(self, var: str, **kwargs: Any) -> Any:
         try:
@@ -75,6 +102,24 @@ env = Environment()
 # Of the service that this one replaces: its clients compare it.
 VERSION = "20240518.154317"
 
+
+def _commit() -> str:
+    """The commit that is checked out here, as git's own files say; "" where it is no checkout."""
+    folder = BASE_DIR / ".git"
+    try:
+        head = (folder / "HEAD").read_text().strip()
+        ref = head.removeprefix("ref: ")
+        if ref == head:
+            return head[:10]
+        if (folder / ref).exists():
+            return (folder / ref).read_text()[:10]
+        return next((line[:10] for line in (folder / "packed-refs").read_text().splitlines() if line.endswith(ref)), "")
+    except OSError:
+        return ""
+
+
+# Which code runs, for people.
+RELEASE = env.str("RELEASE", default="") or _commit() or "unknown"
 DJANGO_ENV = env.str("DJANGO_ENV", default="development")
 PRODUCTION = DJANGO_ENV == "production"
 # Never on: its error pages would answer in place of the one error handler, and show settings.
@@ -109,15 +154,21 @@ INSTALLED_APPS = [
     "menu",
     "franchises",
     "orders",
+    "jwtpizza.incidents",
 ]
 
 MIDDLEWARE = [
     "jwtpizza.observability.middleware.RequestLog",
     "jwtpizza.observability.middleware.RequestTimer",
-    "corsheaders.middleware.CorsMiddleware",
+    "jwtpizza.api.middleware.Cors",
     "jwtpizza.api.middleware.ApiRules",
-    "jwtpizza.admin_site.pages.AdminPages",
     "django.middleware.security.SecurityMiddleware",
+    "jwtpizza.admin_site.pages.BrowserPages",
+    "jwtpizza.observability.middleware.RequestMetrics",
+]
+# Of pages for people alone, inside `BrowserPages`.
+BROWSER_MIDDLEWARE = [
+    "jwtpizza.admin_site.pages.AdminPages",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -125,7 +176,6 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "jwtpizza.observability.middleware.RequestMetrics",
 ]
 
 ROOT_URLCONF = "jwtpizza.urls"
@@ -152,7 +202,7 @@ UNFOLD = {
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/png", "href": lambda _: f"{STATIC_URL}menu/pizza3.png"}],
     "SHOW_VIEW_ON_SITE": False,
     "SHOW_BACK_BUTTON": True,
-    "STYLES": [lambda _: f"{STATIC_URL}jwtpizza/admin.css"],
+    "STYLES": [lambda _: f"{STATIC_URL}jwtpizza/charts.css", lambda _: f"{STATIC_URL}jwtpizza/admin.css"],
     "SCRIPTS": [lambda _: f"{STATIC_URL}jwtpizza/admin.js"],
     # The theme's own can't be read well enough on a dark page: this is its next lighter one.
     "COLORS": {"primary": {"500": "oklch(71.4% .203 305.504)"}},
@@ -167,39 +217,52 @@ USE_I18N = False
 STATIC_URL = "/static/"
 WHITENOISE_USE_FINDERS = True
 
-# What the workers of one machine share in memory-mapped files: generations of what is kept rendered.
+# What the processes of one machine share in memory-mapped files, and how several machines tell one another.
 RUN_DIR = Path(env.str("RUN_DIR", default=str(BASE_DIR / ".run")))
+REDIS_URL = env.str("REDIS_URL", default="")
 
 # --- data ----------------------------------------------------------------------------------------
 
 DB_POOL_MAX = env.int("DB_POOL_MAX", default=16)
 DB_POOL_TIMEOUT = env.float("DB_POOL_TIMEOUT", default=1.0)
-DRIVERS = ("django.db.backends.sqlite3", "django.db.backends.postgresql", "django.db.backends.mysql")
+# Together these are what the service takes of the database's connections: COPIES * (WEB_CONCURRENCY + 1) * DB_POOL_MAX.
+COPIES = env.int("COPIES", default=1)
+WEB_CONCURRENCY = env.int("WEB_CONCURRENCY", default=2)
+# Whoever waits longer for somebody else's lock is answered 503. A statement may take its time, a report's does.
+LOCK_SECONDS = 5
 DATABASES = {"default": env.db("DATABASE_URL", default=f"sqlite:///{BASE_DIR / 'db.sqlite3'}")}
 DATABASES["default"].setdefault("OPTIONS", {})
 match DATABASES["default"].setdefault("ENGINE", ""):
-    case "django.db.backends.sqlite3":
+    case "jwtpizza.databases.sqlite":
         DATABASES["default"]["CONN_MAX_AGE"] = None
         DATABASES["default"]["OPTIONS"] |= {
             "transaction_mode": "IMMEDIATE",
-            "timeout": 5,
-            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+            # In line, and then for whoever writes without it.
+            "timeout": LOCK_SECONDS / 2,
+            # Pages are kept for each connection, of which a process has 64; the system keeps them for all.
+            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA cache_size=-256;",
         }
-    case "django.db.backends.postgresql":
-        # Else each of the pool's connections that a restart of the server cut costs somebody a 503.
-        DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+    case "jwtpizza.databases.postgresql":
         DATABASES["default"]["OPTIONS"] |= {
-            "pool": {"min_size": 1, "max_size": DB_POOL_MAX, "timeout": DB_POOL_TIMEOUT},
+            "pool": {
+                "min_size": 1,
+                "max_size": DB_POOL_MAX,
+                "timeout": DB_POOL_TIMEOUT,
+                # Else its next try is as late again as the server has been gone, up to minutes.
+                "reconnect_timeout": 1.0,
+            },
             "connect_timeout": 2,
             # It takes longer to compile any statement of ours than to run it.
-            "options": "-c jit=off",
+            "options": f"-c jit=off -c lock_timeout={LOCK_SECONDS}s",
         }
-    case "django.db.backends.mysql":
+    case "jwtpizza.databases.mysql":
         DATABASES["default"]["OPTIONS"] |= {
+            "pool": {"pool_size": DB_POOL_MAX, "max_overflow": 0, "timeout": DB_POOL_TIMEOUT},
             "charset": "utf8mb4",
             "isolation_level": "read committed",
             # Its clock is asked for dates, which are UTC here whatever the server's time zone is.
-            "init_command": "SET time_zone = '+00:00'",
+            "init_command": "SET time_zone = '+00:00', "
+            f"innodb_lock_wait_timeout = {LOCK_SECONDS}, lock_wait_timeout = {LOCK_SECONDS}",
             "connect_timeout": 2,
         }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -209,6 +272,12 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 AUTH_USER_MODEL = "accounts.User"
 SILENCED_SYSTEM_CHECKS = [
     "auth.W004",  # asks for unique=True on the e-mail itself; ours is unique in its case-folded key (User.email_key)
+    # These three are among BROWSER_MIDDLEWARE.
+    "admin.E408",
+    "admin.E409",
+    "admin.E410",
+    "security.W002",
+    "security.W003",
     "axes.W002",  # asks for a middleware whose answer would replace ours
 ]
 PASSWORD_HASHERS = [
@@ -330,6 +399,11 @@ FACTORY_CANARY_SECONDS = env.float("FACTORY_CANARY_SECONDS", default=60.0)
 FACTORY_FOLLOW_SUPPORT_LINK = env.bool("FACTORY_FOLLOW_SUPPORT_LINK", default=False)
 ORDER_LEASE = env.float("ORDER_LEASE", default=30.0)
 
+# --- incidents -----------------------------------------------------------------------------------
+
+INCIDENT_HEALTHY_SECONDS = env.float("INCIDENT_HEALTHY_SECONDS", default=300.0)
+INCIDENT_WEBHOOK_URL = env.str("INCIDENT_WEBHOOK_URL", default="")
+
 # --- telemetry -----------------------------------------------------------------------------------
 
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
@@ -411,6 +485,9 @@ NUMBERS: tuple[tuple[str, Callable[[float], bool], tuple[str, ...]], ...] = (
             "FACTORY_BREAKER_FAILURES",
             "FACTORY_BREAKER_PROBES",
             "LOGIN_FAILURES",
+            "COPIES",
+            "WEB_CONCURRENCY",
+            "DB_POOL_MAX",
         ),
     ),
     (
@@ -424,7 +501,9 @@ NUMBERS: tuple[tuple[str, Callable[[float], bool], tuple[str, ...]], ...] = (
             "FACTORY_BREAKER_SLOW",
             "FACTORY_BREAKER_OPEN_SECONDS",
             "FACTORY_BREAKER_OPEN_SECONDS_MOST",
+            "INCIDENT_HEALTHY_SECONDS",
             "DB_SLOW_SECONDS",
+            "DB_POOL_TIMEOUT",
         ),
     ),
     (
@@ -501,8 +580,17 @@ REFUSED = (
         "ORDER_LEASE is not longer than FACTORY_DEADLINE: an order would be taken from a request that still waits.",
     ),
     (
-        DATABASES["default"]["ENGINE"] not in DRIVERS,
+        DATABASES["default"]["ENGINE"] not in env.DB_SCHEMES.values(),
         "DATABASE_URL begins with sqlite:///, postgres:// or mysql://.",
+    ),
+    (
+        DATABASES["default"]["ENGINE"] == env.DB_SCHEMES["mysql"]
+        and not (find_spec("MySQLdb") and find_spec("sqlalchemy")),
+        "DATABASE_URL begins with mysql://: that needs what is in requirements-mariadb.txt, which is not installed.",
+    ),
+    (
+        REDIS_URL and not _is_redis_address(REDIS_URL),
+        "REDIS_URL is no address of a Redis, as redis://:password@host:6379/0 is (rediss:// for TLS, and no options).",
     ),
     (
         None in TRUSTED_PROXIES,
@@ -516,6 +604,14 @@ REFUSED = (
         "LOKI_URL is no address to push to, as https://logs.example/loki/api/v1/push is (no user, no token).",
     ),
     (
+        INCIDENT_WEBHOOK_URL and not _is_push_address(INCIDENT_WEBHOOK_URL),
+        "INCIDENT_WEBHOOK_URL is no address to post to, as https://hooks.slack.com/services/… is (no user in it).",
+    ),
+    (
+        PRODUCTION and INCIDENT_WEBHOOK_URL and not INCIDENT_WEBHOOK_URL.startswith("https://"),
+        "INCIDENT_WEBHOOK_URL would be sent in the clear: it has to begin with https://.",
+    ),
+    (
         bool(LOKI_USER) != bool(LOKI_TOKEN),
         "Of LOKI_USER and LOKI_TOKEN one is missing: Loki asks for both, or for neither.",
     ),
@@ -524,5 +620,8 @@ REFUSED = (
         "LOKI_TOKEN would be sent in the clear: LOKI_URL has to begin with https://.",
     ),
 )
+# What the environment says, by the names of README.md.
+KNOWN = dict(env.known)
 if problems := [sentence for wrong, sentence in REFUSED if wrong]:
     raise ImproperlyConfigured("\n".join(problems))
+REDIS_PASSWORD = unquote(urlsplit(REDIS_URL).password or "")

@@ -4,11 +4,13 @@ from django.contrib import admin
 from django.urls import include, path
 
 urlpatterns = [
-    path("", include("jwtpizza.api.urls")),
-    path("api/", include("jwtpizza.accounts.urls")),
+    # Those that are asked for most come first.
     path("api/", include("menu.urls")),
-    path("api/", include("orders.urls")),
     path("api/", include("franchises.urls")),
+    path("api/", include("orders.urls")),
+    path("api/", include("jwtpizza.accounts.urls")),
+    path("api/", include("jwtpizza.incidents.urls")),
+    path("", include("jwtpizza.api.urls")),
     path("admin/", admin.site.urls),
 ]
 

@@ -6,6 +6,7 @@ from typing import Any
 from django.db.models import QuerySet
 
 from jwtpizza.api.errors import NotFound
+from jwtpizza.databases.prepared import PreparedFor
 from jwtpizza.fields import as_number
 from menu.models import MenuItem
 
@@ -21,13 +22,17 @@ def menu() -> list[dict[str, Any]]:
     return [{**row, "price": as_number(row["price"])} for row in rows]
 
 
+_ON_SALE = PreparedFor(lambda ids: MenuItem.objects.filter(pk__in=ids, retired_at=None))
+
+
 def items(menu_ids: Iterable[int], *, lock: bool = False) -> list[MenuItem]:
     """An item for each id, in that order, in one query, locked for the transaction in hand if asked.
 
     Raises NotFound when one is not on the menu.
     """
     wanted = list(menu_ids)
-    found = (on_sale().select_for_update() if lock else on_sale()).in_bulk(set(wanted))
+    rows = on_sale().select_for_update().filter(pk__in=wanted) if lock else _ON_SALE.rows([*set(wanted)])
+    found = {item.pk: item for item in rows}
     for menu_id in wanted:
         if menu_id not in found:
             raise NotFound(f"There is no item {menu_id} on the menu.")

@@ -69,9 +69,10 @@ class Order(models.Model):
 
     class Meta:
         indexes: ClassVar = [
-            models.Index(fields=["diner", "-id"], name="order_history"),
+            models.Index(fields=["diner", "-id", "status"], name="order_pages"),
             models.Index(fields=["status", "lease_until"], name="order_leases"),
             models.Index(fields=["status", "created_at", "total"], name="order_sales"),
+            models.Index(fields=["status", "settled_at"], name="order_decided"),
             models.Index(fields=["store", "created_at"], name="order_of_store"),
             models.Index(fields=["store", "status", "created_at", "total"], name="order_sales_of_store"),
         ]

@@ -34,8 +34,10 @@ from franchises.models import Store
 from jwtpizza.accounts.models import User
 from jwtpizza.api.body import iso
 from jwtpizza.api.errors import NotFound
+from jwtpizza.databases.prepared import Prepared, PreparedFor
 from jwtpizza.fields import from_now, key_of
 from jwtpizza.observability.metrics import gauge
+from jwtpizza.shared import Generation
 from orders.models import Canary, ChaosSwitch, Order, OrderItem, Status, SupportLink, WorkerCircuit, digest_of
 
 Known = TypeVar("Known")
@@ -43,6 +45,30 @@ Known = TypeVar("Known")
 GONE_SECONDS = 30.0
 # A canary tells of three of its periods; after one that failed, 40 s may pass until its link is there.
 CANARY_SECONDS = 3 * settings.FACTORY_CANARY_SECONDS + 40.0
+
+
+class Pizza(NamedTuple):
+    """One pizza of an order, at the price (₿) and by the name that the menu had then."""
+
+    order_id: int
+    id: int | None
+    menu_item_id: int
+    description: str
+    price: Decimal
+
+
+class Receipt(NamedTuple):
+    """An order as its diner reads it."""
+
+    id: int
+    diner_id: int
+    franchise_id: int
+    store_id: int
+    created_at: datetime
+    status: str
+    jwt: str | None
+    pizzas: list[Pizza]
+
 
 HISTORY = {
     "": [Status.FULFILLED, Status.PENDING],
@@ -53,19 +79,66 @@ HISTORY = {
 }
 
 
-def history(*, diner: User, statuses: str) -> QuerySet[Order]:
-    """A diner's orders with their items, newest first; `statuses` is a key of `HISTORY`."""
-    orders = Order.objects.filter(diner=diner, status__in=HISTORY[statuses])
-    return orders.select_related("store").prefetch_related("items").order_by("-pk")
+PAGE = 10
+# A page far back skips what is before it, which is read from an index alone.
+_PAGES = {
+    name: Prepared(
+        lambda diner, start, statuses=statuses: (
+            Order.objects.filter(diner=diner, status__in=statuses)
+            .order_by("-pk")
+            .values_list("pk")[start : start + PAGE + 1]
+        ),
+        diner=int,
+        start=int,
+    )
+    for name, statuses in HISTORY.items()
+}
+_ORDERS = PreparedFor(
+    lambda ids: (
+        Order.objects.filter(pk__in=ids)
+        .order_by("-pk")
+        .values_list("pk", "diner_id", "store__franchise_id", "store_id", "created_at", "status", "jwt")
+    )
+)
+_PIZZAS = PreparedFor(
+    lambda orders: (
+        OrderItem.objects.filter(order_id__in=orders)
+        .order_by("pk")
+        .values_list("order_id", "pk", "menu_item_id", "description", "price")
+    )
+)
 
 
-def order(*, order_id: int, reader: User) -> Order:
-    """An order with its items, for its diner and for admins; raises NotFound for everybody else."""
-    readable = Order.objects.all() if reader.is_superuser else Order.objects.filter(diner=reader)
-    found = readable.select_related("store").prefetch_related("items").filter(pk=order_id).first()
-    if found is None:
-        raise NotFound("There is no such order.")
+def pizzas(order_ids: Sequence[int]) -> dict[int, list[Pizza]]:
+    """What was ordered, by order; one query."""
+    found: dict[int, list[Pizza]] = {order_id: [] for order_id in order_ids}
+    for row in _PIZZAS.rows(order_ids):
+        found[row[0]].append(Pizza(*row))
     return found
+
+
+def _receipts(order_ids: Sequence[int]) -> list[Receipt]:
+    ordered = pizzas(order_ids)
+    return [Receipt(*row, ordered[row[0]]) for row in _ORDERS.rows(order_ids)]
+
+
+def history(*, diner: User, statuses: str, page: int) -> tuple[list[Receipt], bool]:
+    """A page, counted from 1, of a diner's orders, newest first, and whether there are more; three queries.
+
+    `statuses` is a key of `HISTORY`.
+    """
+    found = list(_PAGES[statuses].rows(diner=diner.pk, start=(page - 1) * PAGE))
+    # One may have been decided in between.
+    receipts = [each for each in _receipts([pk for (pk,) in found[:PAGE]]) if each.status in HISTORY[statuses]]
+    return receipts, len(found) > PAGE
+
+
+def order(*, order_id: int, reader: User) -> Receipt:
+    """An order, for its diner and for admins; raises NotFound for everybody else."""
+    for receipt in _receipts([order_id]):
+        if reader.is_superuser or receipt.diner_id == reader.pk:
+            return receipt
+    raise NotFound("There is no such order.")
 
 
 # Nobody waits for an order, or remembers its Idempotency-Key, for longer than a day.
@@ -98,24 +171,27 @@ def last_decided() -> dict[str, Any] | None:
 
 
 class Remembered(Generic[Known]):
-    """What `read` says, asked again once it is a second old: all workers agree soon, and few requests pay for it."""
+    """What `read` says, asked again once it is a second old: all workers agree soon, and few requests pay for it.
 
-    def __init__(self, read: Callable[[], Known], *, seconds: float = 1.0) -> None:
-        self._read, self._seconds = read, seconds
-        self._known: tuple[float, Known] | None = None
+    It is asked again at once when the number that `generation` returns is another one.
+    """
+
+    def __init__(
+        self, read: Callable[[], Known], *, seconds: float = 1.0, generation: Callable[[], int] = lambda: 0
+    ) -> None:
+        self._read, self._seconds, self._generation = read, seconds, generation
+        self._known: tuple[float, int, Known] | None = None
 
     def __call__(self) -> Known:
-        now, known = time.monotonic(), self._known
-        if known is None or now - known[0] >= self._seconds:
-            known = self._known = now, self._read()
-        return known[1]
-
-    def forget(self) -> None:
-        """The next call reads anew."""
-        self._known = None
+        # In this order: what is read is no older than the generation.
+        now, generation, known = time.monotonic(), self._generation(), self._known
+        if known is None or now - known[0] >= self._seconds or known[1] != generation:
+            known = self._known = now, generation, self._read()
+        return known[2]
 
 
-CHAOS = Remembered(lambda: ChaosSwitch.objects.filter(until__gt=Now()).exists())
+CHAOS_SWITCHED = Generation("chaos")
+CHAOS = Remembered(lambda: ChaosSwitch.objects.filter(until__gt=Now()).exists(), generation=CHAOS_SWITCHED)
 
 
 def chaos_is_on() -> bool:

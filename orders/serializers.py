@@ -15,10 +15,11 @@ from rest_framework import serializers
 from jwtpizza.api.body import iso
 from jwtpizza.api.pagination import MOST_PAGES
 from jwtpizza.api.serializers import Input, Several, WholeNumber
+from jwtpizza.databases.connections import give_connection_back
 from jwtpizza.fields import as_number
-from orders.models import Order, OrderItem, Status
-from orders.selectors import HISTORY, ORDERING, in_chunks
-from orders.services.sales import Sale, give_connection_back
+from orders.models import Order, Status
+from orders.selectors import HISTORY, ORDERING, Pizza, Receipt, in_chunks
+from orders.services.sales import Sale
 
 log = logging.getLogger("orders")
 
@@ -103,18 +104,18 @@ class OrderingOut(serializers.Serializer):
     retryAfter = serializers.IntegerField(allow_null=True, help_text="Seconds, while ordering is down.")
 
 
-def item_out(item: OrderItem) -> dict[str, Any]:
-    return {"menuId": item.menu_item_id, "description": item.description, "price": as_number(item.price)}
+def item_out(pizza: Pizza) -> dict[str, Any]:
+    return {"menuId": pizza.menu_item_id, "description": pizza.description, "price": as_number(pizza.price)}
 
 
-def order_out(order: Order) -> dict[str, Any]:
+def order_out(order: Receipt) -> dict[str, Any]:
     return {
-        "id": order.pk,
-        "franchiseId": order.store.franchise_id,
+        "id": order.id,
+        "franchiseId": order.franchise_id,
         "storeId": order.store_id,
         "date": iso(order.created_at),
         "status": order.status,
-        "items": [{"id": item.pk, **item_out(item)} for item in order.items.all()],
+        "items": [{"id": pizza.id, **item_out(pizza)} for pizza in order.pizzas],
     }
 
 
@@ -128,7 +129,7 @@ def sale_out(sale: Sale) -> dict[str, Any]:
 def placed_out(sale: Sale) -> dict[str, Any]:
     order = sale.order
     placed = {"franchiseId": order.store.franchise_id, "storeId": order.store_id}
-    return {**placed, "items": [item_out(item) for item in sale.items], "id": order.pk}
+    return {**placed, "items": list(map(item_out, sale.pizzas)), "id": order.pk}
 
 
 def promise_out(sale: Sale) -> dict[str, Any]:

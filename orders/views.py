@@ -1,6 +1,7 @@
 """/api/order and /api/status."""
 
 import re
+from collections.abc import Sequence
 
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
@@ -9,11 +10,13 @@ from rest_framework.response import Response
 from jwtpizza.accounts.authentication import SignedInRequest
 from jwtpizza.accounts.permissions import SIGNED_IN, Admin
 from jwtpizza.api.errors import Invalid
-from jwtpizza.api.pagination import page_of
+from jwtpizza.api.handler import problem_of
 from jwtpizza.api.schema import operation
 from jwtpizza.api.serializers import checked, checked_query
 from jwtpizza.api.viewsets import EVERYONE, ApiViewSet
+from jwtpizza.observability import context, journal
 from orders import selectors
+from orders.errors import OrderFailed, OrderRefused, Undecided
 from orders.models import Status
 from orders.serializers import (
     ChaosOut,
@@ -30,7 +33,6 @@ from orders.serializers import (
 )
 from orders.services import outages, sales
 
-PAGE = 10
 VISIBLE_ASCII = re.compile(r"[\x21-\x7e]{1,255}")
 VEGGIE = {"menuId": 1, "description": "Veggie", "price": 0.0038}
 BOUGHT = {
@@ -63,6 +65,17 @@ class OrderViewSet(ApiViewSet):
         "place": SIGNED_IN,
         "chaos": Admin("unable to toggle chaos"),
     }
+    # What is ordered, once that is known.
+    wanted: Sequence[int] = ()
+
+    def handle_exception(self, exc: Exception) -> Response:
+        """An order that failed by an error of ours stands in no book, not even if it is the database that is gone."""
+        known = isinstance(exc, (OrderFailed, OrderRefused))
+        if self.action == "place" and not known and problem_of(exc).status >= 500:
+            caller = context.current()
+            wanted = {} if isinstance(exc, Undecided) else {"items": self.wanted}
+            journal.note("broken", outcome=type(exc).__name__, diner=caller and caller.user_id, **wanted)
+        return super().handle_exception(exc)
 
     @operation(
         "Get the orders for the authenticated user",
@@ -72,11 +85,10 @@ class OrderViewSet(ApiViewSet):
         answer={"dinerId": 2, "orders": [BOUGHT], "page": 1, "more": False},
     )
     def list(self, request: SignedInRequest) -> Response:
-        query = checked_query(HistoryPage, request.query_params)
-        orders = selectors.history(diner=request.user, statuses=query.get("status", ""))
-        found, more = page_of(orders, page=query["page"] - 1, limit=PAGE)
-        rows = [order_out(order) for order in found]
-        return Response({"dinerId": request.user.pk, "orders": rows, "page": query["page"], "more": more})
+        query = checked_query(HistoryPage, request.META["QUERY_STRING"])
+        page = query["page"]
+        found, more = selectors.history(diner=request.user, statuses=query.get("status", ""), page=page)
+        return Response({"dinerId": request.user.pk, "orders": list(map(order_out, found)), "page": page, "more": more})
 
     @operation(
         "Get one order",
@@ -102,11 +114,12 @@ class OrderViewSet(ApiViewSet):
     )
     def place(self, request: SignedInRequest) -> Response:
         sent = checked(OrderIn, request.data)
+        self.wanted = [item["menuId"] for item in sent["items"]]
         sale = sales.place_order(
             diner=request.user,
             franchise_id=sent["franchiseId"],
             store_id=sent["storeId"],
-            menu_ids=[item["menuId"] for item in sent["items"]],
+            menu_ids=self.wanted,
             idempotency_key=_idempotency_key(request),
             later=any(map(LATER.fullmatch, request.headers.get("Prefer", "").split(","))),
         )

@@ -3,10 +3,13 @@
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
@@ -18,13 +21,16 @@ from django.core.management import call_command
 from django.test import Client
 
 from franchises.services import FRANCHISES
+from jwtpizza import shared
 from jwtpizza.accounts import services as people
+from jwtpizza.observability.journal import JOURNAL
 from menu.services import MENU
 from orders import selectors
 from orders.factory import gateway
 from tests.actors import Actor, logged_in
 from tests.contract.cases import CASES
-from tests.live import Service
+from tests.e2e.steps import eventually
+from tests.live import RedisServer, Service
 from tests.ports import free_port
 
 API_KEY = "key0001"
@@ -46,7 +52,7 @@ def run_dir(tmp_path_factory: pytest.TempPathFactory) -> None:
 def django_db_modify_db_settings(django_db_modify_db_settings: None, tmp_path_factory: pytest.TempPathFactory) -> None:
     """SQLite in a file, as it runs: threads see each other's transactions, which memory does not show them."""
     database = project.DATABASES["default"]
-    if database["ENGINE"].endswith("sqlite3"):
+    if database["ENGINE"].endswith("sqlite"):
         database.setdefault("TEST", {})["NAME"] = str(tmp_path_factory.mktemp("db") / "test.sqlite3")
 
 
@@ -59,8 +65,8 @@ def demo(transactional_db: None, django_db_reset_sequences: None) -> None:
     """An empty database with the demo data, ids from 1, in which commits are commits."""
     with mock.patch("django.contrib.auth.base_user.make_password", hashed_once):
         call_command("seed_demo")
-    MENU._renew()
-    FRANCHISES._renew()
+    MENU._generation.renew()
+    FRANCHISES._generation.renew()
     fresh_process()
 
 
@@ -68,9 +74,10 @@ def fresh_process() -> None:
     """As a process begins: its circuit closed, its retries saved up, nobody seen, nothing known of the others."""
     people._seen.clear()
     gateway.GUARD = gateway.new_guard()
-    selectors.CHAOS.forget()
-    selectors.CIRCUITS.forget()
-    selectors.CANARY.forget()
+    for remembered in (selectors.CHAOS, selectors.CIRCUITS, selectors.CANARY):
+        remembered._known = None
+    JOURNAL.own()
+    JOURNAL.kept()
 
 
 @pytest.fixture
@@ -174,6 +181,43 @@ def factory(factory_process: Factory, settings: Any) -> Factory:
     factory_process.forget()
     settings.FACTORY_URL, settings.FACTORY_API_KEY = factory_process.url, API_KEY
     return factory_process
+
+
+@pytest.fixture
+def redis(tmp_path: Path) -> Iterator[RedisServer]:
+    server = RedisServer(tmp_path)
+    yield server
+    server.client.close()
+    server.kill()
+
+
+@pytest.fixture
+def linked(redis: RedisServer, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[shared.Link]:
+    """This process's link to that Redis, which is up; it loses no time between two tries."""
+    over = threading.Event()
+
+    def between_tries(_: float) -> None:
+        if over.wait(0.01):
+            raise SystemExit
+
+    def keep() -> None:
+        with suppress(SystemExit):
+            link.keep()
+
+    settings.REDIS_URL = redis.url
+    link = shared.Link()
+    monkeypatch.setattr(shared, "LINK", link)
+    monkeypatch.setattr(shared, "SILENT_SECONDS", 0.1)
+    monkeypatch.setattr(shared, "time", SimpleNamespace(time=time.time, sleep=between_tries))
+    keeper = threading.Thread(target=keep)
+    keeper.start()
+    eventually(lambda: link.up)
+    yield link
+    over.set()
+    redis.kill()
+    keeper.join(10)
+    assert not keeper.is_alive()
+    link._redis.close()
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """The service as it runs: granian, worker processes, a database of its own, the practice factory behind it."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,12 +11,24 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
+import pytest
 import requests
+from redis import Redis, RedisError
 
 from tests.ports import free_port
 
 PROJECT = Path(__file__).parent.parent
 PATIENCE = 30
+
+
+def processor_seconds(process: psutil.Process) -> float:
+    """What it has taken of the processors so far; 0 if it is gone."""
+    try:
+        times = process.cpu_times()
+    except psutil.NoSuchProcess:
+        return 0.0
+    return float(times.user + times.system)
 
 
 class Group:
@@ -25,10 +38,10 @@ class Group:
     log: Path
     process: subprocess.Popen[bytes]
 
-    def _run(self, *argv: str) -> None:
+    def _run(self, *argv: str, program: str = sys.executable) -> None:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, *argv],
+                [program, *argv],
                 env=self.environment,
                 cwd=PROJECT,
                 stdout=log,
@@ -37,10 +50,25 @@ class Group:
             )
 
     def kill(self) -> None:
-        """kill -9 of all its processes at once; nothing of it is left."""
+        """kill -9 of all its processes at once; nothing of it is left, not even what is in a session of its own."""
+        all_of_it: list[psutil.Process] = []
+        with suppress(psutil.NoSuchProcess):
+            all_of_it = self.processes()
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
+        for each in all_of_it:
+            with suppress(psutil.NoSuchProcess):
+                each.kill()
         self.process.wait(PATIENCE)
+
+    def processes(self) -> list[psutil.Process]:
+        """The program and all below it; raises psutil.NoSuchProcess when it is gone."""
+        first = psutil.Process(self.process.pid)
+        return [first, *first.children(recursive=True)]
+
+    def processor_seconds(self) -> float:
+        """What all of them have taken of the processors so far."""
+        return sum(map(processor_seconds, self.processes()))
 
     def stop(self) -> int:
         """Ends it as an operator would; its exit code."""
@@ -71,6 +99,19 @@ class Group:
         return found
 
 
+def until_ready(group: Group, url: str) -> None:
+    """Returns once the page of that program is there; ends it where it isn't in time."""
+    give_up = time.monotonic() + PATIENCE
+    while time.monotonic() < give_up and group.process.poll() is None:
+        try:
+            if requests.get(url, timeout=5).ok:
+                return
+        except requests.RequestException:
+            time.sleep(0.05)  # a process of its own has no clock that could be faked
+    group.kill()
+    raise AssertionError(f"it did not start:\n{group.log.read_text()}")
+
+
 class Service(Group):
     """The service in processes of its own, migrated, seeded and ready.
 
@@ -86,7 +127,7 @@ class Service(Group):
         *,
         directory: Path,
         workers: int = 2,
-        threads: int = 40,
+        threads: int = 64,
     ) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -119,15 +160,7 @@ class Service(Group):
         self._wait_until_ready()
 
     def _wait_until_ready(self) -> None:
-        give_up = time.monotonic() + PATIENCE
-        while time.monotonic() < give_up and self.process.poll() is None:
-            try:
-                if requests.get(self.url + "/readyz", timeout=5).ok:
-                    return
-            except requests.RequestException:
-                time.sleep(0.05)  # a process of its own has no clock that could be faked
-        self.kill()
-        raise AssertionError(f"the service did not start:\n{self.log.read_text()}")
+        until_ready(self, self.url + "/readyz")
 
     def __call__(self, method: str, path: str, body: Any = None, *, token: str = "", **more: Any) -> requests.Response:
         """Sends JSON as the owner of `token`, or as nobody."""
@@ -154,3 +187,32 @@ class Worker(Group):
 
     def start(self) -> None:
         self._run("manage.py", "fulfil_orders")
+
+
+class RedisServer(Group):
+    """A Redis of a test's own, which keeps nothing on a disk; skips the test where there is none installed.
+
+    Started again after `kill` it has its port, and has forgotten everything.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        if not shutil.which("redis-server"):
+            pytest.skip("redis-server is not installed")
+        self.environment, self.log = os.environ, directory / "redis.log"
+        self.port = free_port()
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self.client = Redis.from_url(self.url, decode_responses=True)
+        self.start()
+
+    def start(self) -> None:
+        options = ("--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no")
+        self._run(*options, program="redis-server")
+        give_up = time.monotonic() + PATIENCE
+        while True:
+            try:
+                self.client.ping()
+            except RedisError:
+                assert time.monotonic() < give_up, self.log.read_text()
+                time.sleep(0.01)  # a process of its own has no clock that could be faked
+            else:
+                return

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from franchises.models import Franchise, Store
 from jwtpizza.accounts.models import Session, User
+from jwtpizza.incidents.models import Event, Incident, Notice
 from menu.models import MenuItem
 from orders.models import Order, OrderItem, SupportLink
 
@@ -25,6 +26,7 @@ def order(demo):
     """A fulfilled order of the diner's, with one pizza."""
     order = Order.objects.create(diner_id=2, store_id=1, total=1, **FULFILLED)
     OrderItem.objects.create(order=order, menu_item_id=1, description="Veggie", price=1)
+    Incident.objects.create(first_at=NOW, last_at=NOW)
     return order
 
 
@@ -49,13 +51,18 @@ TWICE = {
         "order_idempotency_once",
     ),
     "a support link": (SupportLink, lambda: SupportLink(link="x", digest="d"), "support_link_once"),
+    "an event": (Event, lambda: Event(key="k", kind="promised", at=NOW), "event_once"),
+    "an open incident": (Incident, lambda: Incident(first_at=NOW, last_at=NOW), "incident_one_open"),
+    "a notice": (Notice, lambda: Notice(incident_id=1, word="opened"), "notice_once"),
 }
 
 
 @pytest.mark.parametrize("what", TWICE)
 def test_the_database_refuses_what_there_is_already(demo, what):
     model, make, _ = TWICE[what]
-    if model in (Session, Order, SupportLink):
+    if model is Notice:
+        Incident.objects.create(pk=1, first_at=NOW, last_at=NOW)
+    if model in (Session, Order, SupportLink, Event, Incident, Notice):
         model.objects.bulk_create([make()])
     refused(model.objects.bulk_create, [make()])
 
@@ -78,6 +85,9 @@ WRONG = {
     "fulfilled and not settled": (Order, FULFILLED | {"settled_at": None}, "order_status_has_what_it_says"),
     "failed without a reason": (Order, FAILED | {"reason": ""}, "order_status_has_what_it_says"),
     "failed with a jwt": (Order, FAILED | {"jwt": "x"}, "order_status_has_what_it_says"),
+    "an incident that is neither open nor closed": (Incident, {"is_open": None}, "incident_is_open_until_closed"),
+    "an incident that is open and closed": (Incident, {"closed_at": NOW}, "incident_is_open_until_closed"),
+    "an incident that ends before it begins": (Incident, {"first_at": LATER}, "incident_in_order"),
     "failed and not settled": (Order, FAILED | {"settled_at": None}, "order_status_has_what_it_says"),
 }
 
@@ -98,7 +108,7 @@ def test_an_erased_diners_pizza_is_an_empty_one(order):
 
 
 def test_each_constraint_is_tried_here():
-    ours = ("accounts", "menu", "franchises", "orders")
+    ours = ("accounts", "menu", "franchises", "orders", "incidents")
     named = {
         constraint.name
         for app in ours

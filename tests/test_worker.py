@@ -13,6 +13,7 @@ from django.core.management import call_command
 from django.db import InterfaceError, OperationalError
 
 from jwtpizza.accounts.models import User
+from jwtpizza.incidents.services import notices
 from jwtpizza.management.commands import fulfil_orders
 from orders.factory import gateway, keys
 from orders.factory.client import Reply
@@ -54,10 +55,19 @@ def signals():
         signal.signal(number, handler)
 
 
+@pytest.fixture(autouse=True)
+def keeping(monkeypatch):
+    """How it was told to look after the incidents, which it does not."""
+    told = []
+    monkeypatch.setattr(fulfil_orders, "start_keeping", lambda *args, **how: told.append((args, how)))
+    return told
+
+
 @pytest.fixture
 def worker(settings, monkeypatch):
     """A worker without a database: what it is to do, what it did, and how long it paused in between."""
     settings.FACTORY_CANARY_SECONDS, settings.FACTORY_FOLLOW_SUPPORT_LINK = 0.0, False
+    settings.INCIDENT_WEBHOOK_URL = ""
     worker = SimpleNamespace(did=[], stop=Stop(after=1), threads=[], due=[])
 
     def does(name, job=lambda: None):
@@ -85,6 +95,7 @@ def worker(settings, monkeypatch):
     monkeypatch.setattr(later, "decide_due", does("decide_due", decided))
     monkeypatch.setattr(links, "follow_latest", does("follow_latest"))
     monkeypatch.setattr(outages, "fly_canary", does("fly_canary"))
+    monkeypatch.setattr(notices, "send_due", does("send_due"))
     return worker
 
 
@@ -150,6 +161,11 @@ def test_once_it_flies_no_canary_and_waits_for_nobody(worker, settings, monkeypa
 def test_it_fetches_the_factorys_keys_before_all_else(worker):
     work(worker, pauses=1)
     assert worker.did == ["fetch_keys", "disconnect", "decide_due", "disconnect"]
+
+
+def test_it_looks_after_the_incidents_each_second(worker, keeping):
+    work(worker, pauses=1)
+    assert keeping == [(("worker",), {"look_seconds": 1.0})]
 
 
 def test_a_factory_whose_keys_can_not_be_had_does_not_end_it(monkeypatch, caplog):
@@ -278,21 +294,27 @@ def beside(worker, settings):
 
 
 CANARY, LINK = ("FACTORY_CANARY_SECONDS", 90.0), ("FACTORY_FOLLOW_SUPPORT_LINK", True)
+WEBHOOK = ("INCIDENT_WEBHOOK_URL", "https://chat.example/hook")
 
 
-@pytest.mark.parametrize(("setting", "job", "seconds"), [(CANARY, "fly_canary", 90.0), (LINK, "follow_latest", 5.0)])
-def test_a_canary_flies_and_a_link_is_followed_every_so_many_seconds(worker, beside, setting, job, seconds):
+@pytest.mark.parametrize(
+    ("setting", "job", "seconds"),
+    [(CANARY, "fly_canary", 90.0), (LINK, "follow_latest", 5.0), (WEBHOOK, "send_due", 5.0)],
+)
+def test_a_canary_flies_a_link_is_followed_and_notices_are_sent_every_so_many_seconds(
+    worker, beside, setting, job, seconds
+):
     beside(*setting, pauses=3)
     assert worker.stop.waits == [seconds] * 3
     assert worker.did == [job, "disconnect"] * 2
 
 
-@pytest.mark.parametrize("setting", [CANARY, LINK])
-def test_neither_keeps_the_worker_from_ending(beside, setting):
+@pytest.mark.parametrize("setting", [CANARY, LINK, WEBHOOK])
+def test_none_keeps_the_worker_from_ending(beside, setting):
     assert beside(*setting, pauses=1)["daemon"] is True
 
 
-@pytest.mark.parametrize(("setting", "job"), [(CANARY, "fly_canary"), (LINK, "follow_latest")])
+@pytest.mark.parametrize(("setting", "job"), [(CANARY, "fly_canary"), (LINK, "follow_latest"), (WEBHOOK, "send_due")])
 def test_one_that_failed_is_not_the_last(worker, beside, setting, job, monkeypatch, caplog):
     def broken():
         raise InterfaceError("closed already")

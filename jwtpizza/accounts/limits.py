@@ -1,6 +1,8 @@
 """How many failed logins an account stands from one address, through the API and the admin together.
 
-They are counted in django-axes' table, one row for each account and address, of which nothing else is kept.
+They are counted in django-axes' table, one row for each account and address, of which nothing else is kept. With Redis
+those below the limit are tallied there, and the row has what has to last: that an account is refused. Of a row and a
+tally the later one counts.
 """
 
 from collections.abc import Iterator, Mapping
@@ -21,8 +23,10 @@ from django.utils import timezone
 from django.utils.crypto import salted_hmac
 from rest_framework.request import Request
 
+from jwtpizza import shared
 from jwtpizza.accounts.metrics import auth_attempts
 from jwtpizza.accounts.models import User
+from jwtpizza.accounts.passwords import TooManyPasswords
 from jwtpizza.api.errors import DomainError, NotFound
 from jwtpizza.fields import key_of
 
@@ -109,8 +113,7 @@ def limited(request: HttpRequest | Request, email: str) -> Iterator[None]:
     except NotFound:
         count(request, email)
         raise
-    if last:
-        attempts.delete()
+    _forget(request, email, last)
 
 
 def refusal(request: HttpRequest, email: str) -> TooManyLogins | None:
@@ -119,8 +122,12 @@ def refusal(request: HttpRequest, email: str) -> TooManyLogins | None:
 
 
 def forgive(*, user: User) -> None:
-    """Forgets the user's failed logins, from wherever."""
-    AccessAttempt.objects.filter(username=account_of(user.email)).delete()
+    """Forgets the user's failed logins, from wherever; but while Redis is gone, not what it has tallied elsewhere."""
+    rows = AccessAttempt.objects.filter(username=account_of(user.email))
+    if shared.forget(_tallied(user.email)):
+        rows.delete()
+    else:
+        rows.update(failures_since_start=0, attempt_time=timezone.now())
 
 
 def _attempts(request: HttpRequest | Request, email: str) -> QuerySet[Any]:
@@ -149,16 +156,51 @@ def _over() -> datetime:
 
 
 def count(request: HttpRequest | Request, email: str) -> None:
-    """One more failure of this account, from where the request comes.
+    """One more failure of this account, from where the request comes."""
+    counted = _tally(request, email) if shared.LINK.up else None
+    if counted is None:
+        # Failures at the same time neither lose nor lock out one another.
+        more = Case(When(attempt_time__lte=_over(), then=1), default=F("failures_since_start") + 1)
+        _keep(request, email, more)
+    elif counted >= settings.AXES_FAILURE_LIMIT:
+        _keep(request, email, settings.AXES_FAILURE_LIMIT)
+        shared.forget(_tallied(email), address_of(request))
+    _sweep()
 
-    In statements that each stand alone: failures at the same time neither lose nor lock out one another.
-    """
+
+def _tally(request: HttpRequest | Request, email: str) -> int | None:
+    """Counts it in Redis, from where its row has come; how many it makes, or None where it can't be counted there."""
+    row = _attempts(request, email).first()
+    return shared.tally(
+        _tallied(email),
+        address_of(request),
+        now=timezone.now().timestamp(),
+        since=row.attempt_time.timestamp() if row else 0.0,
+        start=row.failures_since_start if row and row.attempt_time > _over() else 0,
+        seconds=settings.AXES_COOLOFF_TIME.total_seconds(),
+    )
+
+
+def _tallied(email: str) -> str:
+    return f"failures:{account_of(email)}"
+
+
+def _keep(request: HttpRequest | Request, email: str, failures: Any) -> None:
+    """Has the row say that there were so many by now, in statements that each stand alone."""
     row = {"username": account_of(email), "ip_address": address_of(request), "user_agent": ""}
     AccessAttempt.objects.bulk_create([AccessAttempt(**row, failures_since_start=0)], ignore_conflicts=True)
-    failures = Case(When(attempt_time__lte=_over(), then=1), default=F("failures_since_start") + 1)
     # In this order: MariaDB reads the time from the row as it is by then.
     AccessAttempt.objects.filter(**row).update(failures_since_start=failures, attempt_time=timezone.now())
-    _sweep()
+
+
+def _forget(request: HttpRequest | Request, email: str, last: Any) -> None:
+    """No failure of this account from there counts any more; `last` is its row."""
+    if not shared.forget(_tallied(email), address_of(request)):
+        # What Redis may have tallied is older than this row, and so it is worth nothing when it is back.
+        _keep(request, email, 0)
+        _sweep()
+    elif last:
+        _attempts(request, email).delete()
 
 
 def _sweep() -> int:
@@ -186,18 +228,26 @@ class Handler(AxesDatabaseHandler):  # type: ignore[misc]
         if request is not None and not request.axes_locked_out:
             count(request, _email_in(credentials))
 
+    def user_logged_in(self, sender: object, request: Any, user: User, **_: object) -> None:
+        _forget(request, user.email, _attempts(request, user.email).first())
+
     def clean_expired_user_attempts(self, request: Any = None, credentials: Any = None) -> int:
         return _sweep()
 
 
 class LimitedLogin(AdminAuthenticationForm):
-    """A login form that refuses too many failures with the sentence of `refused`, before it looks at the password."""
+    """A login form that refuses with the sentence of `refused`, before it looks at the password: this account for too
+    many failures, or anybody while too many log in.
+    """
 
     request: HttpRequest
-    refused: TooManyLogins | None = None
+    refused: DomainError | None = None
 
     def clean(self) -> dict[str, Any]:
-        self.refused = refusal(self.request, self.cleaned_data.get("username", ""))
-        if self.refused:
-            raise ValidationError(self.refused.message)
-        return super().clean()
+        try:
+            if refused := refusal(self.request, self.cleaned_data.get("username", "")):
+                raise refused
+            return super().clean()
+        except (TooManyLogins, TooManyPasswords) as error:
+            self.refused = error
+            raise ValidationError(error.message) from error

@@ -6,8 +6,9 @@ from typing import Any
 from django.db.models import QuerySet
 from prometheus_client.metrics_core import Metric
 
-from jwtpizza.accounts.models import User
+from jwtpizza.accounts.models import Session, User
 from jwtpizza.api.errors import NotFound
+from jwtpizza.databases.prepared import Prepared
 from jwtpizza.fields import from_now, key_of
 from jwtpizza.observability.metrics import gauge
 
@@ -16,6 +17,22 @@ ACTIVE_SECONDS = 300.0
 Role = dict[str, Any]
 Grants = Callable[[Iterable[User]], Iterable[tuple[int, Role]]]
 _grants: list[Grants] = []
+
+
+_SESSION = Prepared(lambda jti: Session.objects.select_related("user").filter(jti=jti, user__is_active=True), jti=str)
+
+
+def session(jti: str) -> Session | None:
+    """The session that a token stands for, with its user; one query."""
+    return _SESSION.first(jti=jti)
+
+
+_OF_ADDRESS = Prepared(lambda key: User.objects.filter(email_key=key), key=str)
+
+
+def of_address(email: str) -> User | None:
+    """Whose address that is, whatever its case and the spaces around it."""
+    return _OF_ADDRESS.first(key=key_of(email.strip()))
 
 
 def user(user_id: int) -> User:

@@ -17,6 +17,7 @@ from jwtpizza.accounts import selectors
 from jwtpizza.accounts.metrics import auth_attempts
 from jwtpizza.accounts.models import Session, User
 from jwtpizza.api.errors import Conflict, Invalid, NotFound, Unauthorized
+from jwtpizza.databases.prepared import Prepared
 from jwtpizza.fields import from_now
 
 SEEN_SECONDS = 60.0
@@ -50,19 +51,26 @@ def log_in(*, email: str, password: str) -> tuple[User, str]:
 
 
 def _logged_in(email: str, password: str) -> tuple[User, str]:
-    try:
-        user = User.objects.get_by_natural_key(email)
-    except User.DoesNotExist:
+    user = selectors.of_address(email)
+    if user is None:
         User().set_password(password)
-        raise _unknown_user() from None
+        raise _unknown_user()
     if not user.check_password(password):
         raise _unknown_user()
     with transaction.atomic():
         # Checking took a while: the password may be another by now, or the user disabled.
-        still = User.objects.select_for_update().filter(pk=user.pk, password=user.password, is_active=True)
-        if still.first() is None:
+        if _STILL.first(pk=user.pk, password=user.password) is None:
             raise _unknown_user()
         return user, open_session(user)
+
+
+_STILL = Prepared(
+    lambda pk, password: (
+        User.objects.select_for_update().filter(pk=pk, password=password, is_active=True).values_list("pk")
+    ),
+    pk=int,
+    password=str,
+)
 
 
 def open_session(user: User) -> str:

@@ -100,7 +100,7 @@ class UserViewSet(ApiViewSet):
         answer={"users": [DINER, FRANCHISEE], "more": False},
     )
     def list(self, request: Request) -> Response:
-        query = checked_query(UserPage, request.query_params)
+        query = checked_query(UserPage, request.META["QUERY_STRING"])
         page = max(query["page"] - 1, 0)
         users, more = page_of(selectors.matching(query["name"]), page=page, limit=query["limit"])
         return Response({"users": _outputs(*users), "more": more})

@@ -15,8 +15,9 @@ from django.utils.html import format_html
 
 from franchises import selectors as franchises
 from jwtpizza.accounts.models import User
-from jwtpizza.admin_site.charts import Amounts, Axis, Chart, days, hours, written
+from jwtpizza.charts import Amounts, Axis, Chart, days, hours, written
 from jwtpizza.fields import in_bitcoin, midnight
+from jwtpizza.incidents.selectors import troubles
 from jwtpizza.observability.logs import masked
 from orders import selectors
 from orders.models import Order
@@ -54,6 +55,14 @@ def _ordering() -> dict[str, Any]:
 # --- an admin's -----------------------------------------------------------------------------------
 
 
+def _incident() -> dict[str, Any] | None:
+    """That which is open, or for a day the last that was, and how many orders it took."""
+    incident = troubles.present(timezone.now())
+    if incident is None:
+        return None
+    return {"incident": incident, "lost": troubles.lost(incident)}
+
+
 def _support_link() -> dict[str, Any] | None:
     link = selectors.latest_link()
     return {"link": link, "masked": masked(link.link)} if link else None
@@ -75,6 +84,7 @@ def _sales(by: str, axis: Axis) -> list[Chart]:
 
 
 ADMIN: dict[str, Callable[[], Any]] = {
+    "incident": _incident,
     "ordering": _ordering,
     "circuits": lambda: dict(Counter(circuit.stands for circuit in selectors.CIRCUITS())),
     "canary": selectors.CANARY,

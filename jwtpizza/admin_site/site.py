@@ -26,6 +26,7 @@ ICONS = {
     "SupportLink": "support",
     "WorkerCircuit": "electric_bolt",
     "FactoryKey": "verified",
+    "Incident": "warning",
 }
 
 
@@ -60,7 +61,7 @@ class Site(UnfoldAdminSite):
         return permitted
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """The form, or the way in; 429 with Retry-After for who failed too often."""
+        """The form, or the way in; 429 with Retry-After for who failed too often, 503 while too many log in."""
         answer = super().login(request, extra_context)
         if refused := getattr(_form_in(answer), "refused", None):
             answer.status_code = refused.status

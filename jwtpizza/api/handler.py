@@ -100,7 +100,8 @@ def report(error: BaseException, problem: Problem) -> None:
 def plain(problem: Problem) -> HttpResponse:
     """The answer itself, whatever a view would render otherwise."""
     body = JSONRenderer().render(problem.body())
-    return HttpResponse(body, "application/json", problem.status, headers=dict(problem.headers))
+    headers = {"Content-Length": str(len(body)), **problem.headers}
+    return HttpResponse(body, "application/json", problem.status, headers=headers)
 
 
 def answer(error: Exception, _: Mapping[str, Any]) -> HttpResponse:
@@ -123,8 +124,9 @@ def _django_handler(default: Problem, page: Fallback) -> Fallback:
             report(error, problem)
         if not request.path.startswith("/admin/"):
             return plain(problem)
-        if problem is DATABASE_GONE:
-            return HttpResponse(render_to_string("503.html"), status=problem.status, headers=dict(problem.headers))
+        if problem.status == HTTPStatus.SERVICE_UNAVAILABLE:
+            body = render_to_string("503.html", {"problem": problem})
+            return HttpResponse(body, status=problem.status, headers=dict(problem.headers))
         return page(request) if exception is None else page(request, exception)
 
     return handle

@@ -64,7 +64,7 @@ class Operation(AutoSchema):
 
     def get_tags(self) -> list[str]:
         first = self.path.removeprefix("/api").split("/")[1]
-        return [first if first in ("auth", "user", "order", "franchise") else "about"]
+        return [first if first in ("auth", "user", "order", "franchise", "incident") else "about"]
 
     def _map_serializer_field(self, field: Any, *args: Any, **kwargs: Any) -> Any:
         schema = super()._map_serializer_field(field, *args, **kwargs)  # type: ignore[no-untyped-call]

@@ -20,7 +20,8 @@ from jwtpizza.observability.redaction import masked
 SOURCE = "jwt-pizza-service"
 # JSON may have them as they are, and programs that read line by line end a line there.
 LINE_ENDS = ("\x85", "\u2028", "\u2029")
-SECRETS = ("FACTORY_API_KEY", "SECRET_KEY", "METRICS_TOKEN", "LOKI_TOKEN")
+SECRETS = ("FACTORY_API_KEY", "SECRET_KEY", "METRICS_TOKEN", "LOKI_TOKEN", "INCIDENT_WEBHOOK_URL")
+ADDRESSES = ("DATABASE_URL", "REDIS_URL")
 # Found in an address that can't be parsed, too.
 PASSWORD = re.compile(r"//[^/:@]*:(.+)@")
 _encode = json.JSONEncoder(ensure_ascii=False, default=str).encode
@@ -55,9 +56,9 @@ def told(message: str, *, level: str, seconds: float, **more: Any) -> str:
 
 
 def _secrets() -> tuple[str, ...]:
-    found = PASSWORD.search(os.environ.get("DATABASE_URL", ""))
-    password = found[1] if found else ""
-    return (*(os.environ.get(name, "") for name in SECRETS), password, unquote(password))
+    found = [PASSWORD.search(os.environ.get(name, "")) for name in ADDRESSES]
+    passwords = [address[1] for address in found if address]
+    return (*(os.environ.get(name, "") for name in SECRETS), *passwords, *map(unquote, passwords))
 
 
 def is_json(text: str) -> bool:

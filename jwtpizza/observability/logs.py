@@ -7,11 +7,13 @@ import re
 import sys
 import threading
 from collections.abc import Iterator
+from functools import cache
 from types import TracebackType
 from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
+from django.core.signals import setting_changed
 from django.db import DataError, Error
 from django.utils.log import configure_logging
 
@@ -25,11 +27,16 @@ QUOTED = re.compile("\".*\"|'.*'")
 CAUSES = 10
 
 
+@cache
 def secrets() -> tuple[str, ...]:
     """What is masked wherever it stands."""
     password = settings.DATABASES["default"].get("PASSWORD") or ""
-    told = (settings.FACTORY_API_KEY, settings.SECRET_KEY, settings.METRICS_TOKEN, settings.LOKI_TOKEN)
-    return (*told, str(password))
+    tokens = (settings.METRICS_TOKEN, settings.LOKI_TOKEN, settings.INCIDENT_WEBHOOK_URL, settings.REDIS_PASSWORD)
+    return (settings.FACTORY_API_KEY, settings.SECRET_KEY, *tokens, str(password))
+
+
+# Tests change settings.
+setting_changed.connect(lambda **_: secrets.cache_clear(), weak=False)
 
 
 def masked(text: str) -> str:

@@ -1,24 +1,22 @@
 """Log lines pushed to Loki: gathered for a second, sent by a thread of their own, dropped and counted before they
 could slow anybody down.
-
-Standard library alone: it asks no proxy and follows no redirect, so that the token goes to LOKI_URL and nowhere else.
 """
 
 import json
 import logging
 import os
-import ssl
 import threading
 from base64 import b64encode
 from collections import defaultdict
 from collections.abc import Iterable
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from http.client import HTTPException
 from multiprocessing.util import Finalize
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from prometheus_client import Counter
 
+from jwtpizza.observability import push
 from jwtpizza.observability.logs import kind
 
 log = logging.getLogger("jwtpizza.loki")
@@ -57,7 +55,7 @@ class Handler(logging.Handler):
     def __init__(self, url: str, user: str, token: str, source: str) -> None:
         super().__init__()
         self._url, self._source = urlsplit(url), source
-        self._headers = {"Content-Type": "application/json", "Connection": "close"}
+        self._headers = {"Content-Type": "application/json"}
         if token:
             self._headers["Authorization"] = f"Basic {b64encode(f'{user}:{token}'.encode()).decode()}"
         self._waiting: list[Line] = []
@@ -155,23 +153,12 @@ class Handler(logging.Handler):
 
     def _push(self, body: bytes) -> None:
         """Raises OSError or HTTPException where another try makes sense, Refused where it doesn't."""
-        connection = self._connection()
-        try:
-            path = self._url.path + (f"?{self._url.query}" if self._url.query else "")
-            connection.request("POST", path, body, self._headers)
-            status = connection.getresponse().status
-        finally:
-            connection.close()
+        timeout = STOP_SECONDS / 2 if self._stop.is_set() else TIMEOUT
+        status = push.post(self._url, body, self._headers, timeout=timeout).status
         if status >= 500 or status == TOO_MANY:
             raise OSError(f"it answered {status}")
         if status >= 300:
             raise Refused(f"it answered {status}")
-
-    def _connection(self) -> HTTPConnection:
-        host, timeout = self._url.hostname or "", STOP_SECONDS / 2 if self._stop.is_set() else TIMEOUT
-        if self._url.scheme == "http":
-            return HTTPConnection(host, self._url.port, timeout=timeout)
-        return HTTPSConnection(host, self._url.port, timeout=timeout, context=ssl.create_default_context())
 
     def _body(self, batch: Iterable[Line]) -> bytes:
         streams: defaultdict[tuple[str, str], list[list[str]]] = defaultdict(list)

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from django.conf import settings
@@ -28,9 +29,16 @@ def _watch(connection: BaseDatabaseWrapper, **_: object) -> None:
         connection.execute_wrappers.append(_timed)
 
 
+@cache
+def _series(*whose: str) -> tuple[Any, Any]:
+    """To look them up for each statement takes longer than to count it."""
+    return execute_total.labels(*whose), query_duration_seconds.labels(*whose)
+
+
 def _timed(execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: Any) -> Any:
     whose = context["connection"].alias, context["connection"].vendor
-    execute_total.labels(*whose).inc()
+    total, duration = _series(*whose)
+    total.inc()
     begun = time.perf_counter()
     try:
         return execute(sql, params, many, context)
@@ -39,7 +47,7 @@ def _timed(execute: Callable[..., Any], sql: Any, params: Any, many: bool, conte
         raise
     finally:
         seconds = time.perf_counter() - begun
-        query_duration_seconds.labels(*whose).observe(seconds)
+        duration.observe(seconds)
         slow = seconds >= settings.DB_SLOW_SECONDS
         if slow or log.isEnabledFor(logging.DEBUG):
             _log(sql, seconds, logging.WARNING if slow else logging.DEBUG)

@@ -7,12 +7,14 @@ from collections.abc import Callable
 from threading import Lock
 
 from jwtpizza.resilience.refused import Refused
+from jwtpizza.turns import TURNS
 
 Wait = Callable[[Lock, float], bool]
 
 
 def _wait(turn: Lock, seconds: float) -> bool:
-    return turn.acquire(timeout=seconds)
+    with TURNS.aside():
+        return turn.acquire(timeout=seconds)
 
 
 class Bulkhead:

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from jwtpizza.resilience.deadline import Deadline, DeadlineExceeded
 from jwtpizza.resilience.refused import Refused
+from jwtpizza.turns import TURNS
 
 Result = TypeVar("Result")
 OnRetry = Callable[[str], object]
@@ -69,7 +70,8 @@ class Retry:
         for _ in range(self._attempts - 1):
             if not (self._worth(failure) and self._may(deadline)):
                 break
-            self._sleep(self._draw(0, self._jitter))
+            with TURNS.aside():
+                self._sleep(self._draw(0, self._jitter))
             try:
                 made = again()
             except Refused:

@@ -120,6 +120,7 @@ def number(
     texts: Mapping[str, tuple[str, str]] | None = None,
     nothing: str = "none",
     decimals: int | None = 0,
+    legend: str = "",
 ) -> stat.Panel:
     """One number as it is now; `texts` has a word and a colour for some, `nothing` the word for no answer."""
     panel = stat.Panel().title(title).description(description).unit(unit).no_value(nothing).span(3).height(4)
@@ -132,7 +133,7 @@ def number(
     if texts:
         options = {value: dashboard.ValueMappingResult(text, colour) for value, (text, colour) in texts.items()}
         panel.mappings([dashboard.ValueMap(options)])
-    return panel.with_target(_target(Query(expr)).instant())
+    return panel.with_target(_target(Query(expr, legend)).instant())
 
 
 def _target(query: Query, name: str = "A") -> prometheus.Dataquery:
@@ -280,12 +281,13 @@ TOTALS = (
     number("Revenue", in_range("jwtpizza_revenue_total"), "In the time shown.", unit=BITCOIN, decimals=4),
     number("Active users", "max(jwtpizza_active_users)", "Distinct users seen in the last 5 minutes."),
     number(
-        "Database",
+        "Database, and Redis if there is one",
         "min(jwtpizza_database_up)",
-        "Whether it answered when the page was last scraped.",
+        "Whether each answered when the page was last scraped. Nothing fails while Redis is down.",
         texts={"0": ("down", BAD), "1": ("up", GOOD)},
         steps={BAD: None, GOOD: 1},
-    ),
+        legend="database",
+    ).with_target(_target(Query("min(jwtpizza_redis_up)", "Redis"), "B").instant()),
 )
 ORDERS = (
     graph(

@@ -20,6 +20,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from jwtpizza.observability import context
 from jwtpizza.resilience.deadline import Deadline, DeadlineExceeded
+from jwtpizza.turns import TURNS
 from orders.factory.errors import (
     BadResponse,
     FactoryError,
@@ -61,7 +62,8 @@ class _Clocked(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int | None:
         self._sock.settimeout(self._deadline.cut(_thread.patience))
-        return self._raw.readinto(buffer)
+        with TURNS.aside():
+            return self._raw.readinto(buffer)
 
     def close(self) -> None:
         self._raw.close()
@@ -93,7 +95,8 @@ class _Connection(HTTPConnection):
 
     def _new_conn(self) -> socket.socket:
         try:
-            sock = _connected(self.host, self.port or self.default_port, _thread.deadline)
+            with TURNS.aside():
+                sock = _connected(self.host, self.port or self.default_port, _thread.deadline)
         except TimeoutError as error:
             raise urllib3.exceptions.ConnectTimeoutError(self, "no connection in time") from error
         except OSError as error:
@@ -106,6 +109,10 @@ class _Connection(HTTPConnection):
 
 class _SecureConnection(_Connection, HTTPSConnection):
     """The same over TLS."""
+
+    def connect(self) -> None:
+        with TURNS.aside():
+            super().connect()
 
 
 class _Pool(HTTPConnectionPool):

@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 from django.conf import settings
 
-from jwtpizza.observability import logs
+from jwtpizza.observability import journal, logs
 from jwtpizza.resilience.breaker import Breaker, Limits
 from jwtpizza.resilience.bulkhead import Bulkhead
 from jwtpizza.resilience.deadline import Deadline, DeadlineExceeded
@@ -65,7 +65,7 @@ def new_guard() -> Guard:
         least=settings.FACTORY_RETRY_LEAST,
         budget=Budget(ratio=settings.FACTORY_RETRY_RATE, saved=settings.FACTORY_RETRY_SAVED),
         worth=_is_worth_another,
-        told=lambda result: metrics.retries.labels(result).inc(),
+        told=_retried,
     )
     bulkhead = Bulkhead(
         places=settings.FACTORY_PLACES, queue=settings.FACTORY_QUEUE, seconds=settings.FACTORY_QUEUE_SECONDS
@@ -77,8 +77,15 @@ def _is_worth_another(error: Exception) -> bool:
     return isinstance(error, FactoryError) and error.passing and error.seconds <= settings.FACTORY_BREAKER_SLOW
 
 
+def _retried(result: str) -> None:
+    metrics.retries.labels(result).inc()
+    if result == "no_budget":
+        journal.note("retry", outcome=result)
+
+
 def _changed(old: str, new: str) -> None:
     metrics.transitions.labels(old, new).inc()
+    journal.note("circuit", outcome=new, was=old)
     log.warning("the circuit is %s", new, extra={"data": {"type": "factory", "breaker": new, "was": old}})
     CHANGED.set()
 

@@ -9,11 +9,12 @@ import time
 from hashlib import sha256
 from typing import Any
 
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models.functions import Now
 
 from jwtpizza.accounts.services import write_seen
 from jwtpizza.fields import from_now
+from jwtpizza.observability import journal
 from jwtpizza.observability.multiprocess import lives
 from orders import selectors
 from orders.factory import gateway
@@ -30,11 +31,15 @@ WORKER = f"{MACHINE}.{os.getpid()}.{secrets.token_hex(3)}"
 
 
 def switch_chaos(*, on: bool) -> bool:
-    """Has half of the calls to the factory fail, in every worker within a second, for 15 minutes or until it is off."""
+    """Has half of the calls to the factory fail, for 15 minutes or until it is off.
+
+    All processes of this machine know at once, and other machines when Redis has told them, or within a second.
+    """
     # Off is a second ago: SQLite's clock counts milliseconds, and in this one "now" would still be to come.
     until = from_now(CHAOS_SECONDS if on else -1)
     ChaosSwitch.objects.update_or_create(pk=ChaosSwitch.ONLY, defaults={"until": until})
-    selectors.CHAOS.forget()
+    transaction.on_commit(selectors.CHAOS_SWITCHED.renew)
+    journal.note("chaos", outcome="on" if on else "off")
     log.warning("chaos is switched %s", "on" if on else "off")
     return on
 
@@ -102,4 +107,5 @@ def fly_canary() -> None:
 
 def _keep_canary(outcome: str, seconds: float, *, well: bool) -> None:
     told = {"outcome": outcome, "well": well, "seconds": round(seconds, 3), "flown_at": Now()}
+    journal.note("canary", outcome=outcome, seconds=told["seconds"])
     Canary.objects.update_or_create(pk=Canary.ONLY, defaults=told)

@@ -1,7 +1,7 @@
 """Placing an order, in four steps:
 
     admit    a place at the factory's guard; who is refused is told so, and nothing was written
-    record   one transaction: what is ordered is looked up and priced, and stands in the books as pending
+    record   what is ordered is looked up and priced, and in one short transaction it stands in the books as pending
     fulfil   the factory is asked, with no transaction open and no database connection held
     settle   one short transaction, which only a pending order takes part in: fulfilled and paid for, or failed
 
@@ -13,18 +13,23 @@ import json
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from hashlib import sha256
 from random import uniform
 from typing import Any, NamedTuple
 
+from django.conf import settings
 from django.db import IntegrityError, InterfaceError, OperationalError, connection, transaction
-from django.db.models import BooleanField, Exists, ExpressionWrapper, F, OuterRef, Q, QuerySet, Value
+from django.db.models import BigIntegerField, BooleanField, Exists, ExpressionWrapper, F, OuterRef, Q, QuerySet, Value
 from django.db.models.functions import Now
 
 from franchises import selectors as franchises
 from franchises.models import Store
 from jwtpizza.accounts.models import User
-from jwtpizza.fields import BitcoinField, as_number, from_now
+from jwtpizza.databases.connections import give_connection_back
+from jwtpizza.databases.prepared import PreparedInsert, PreparedUpdate
+from jwtpizza.fields import as_number, as_satoshi, from_now
+from jwtpizza.observability import journal
 from jwtpizza.resilience.guard import Admission
 from jwtpizza.resilience.refused import Refused
 from menu import selectors as menu
@@ -33,6 +38,7 @@ from orders.errors import KeyReused, Undecided, UnderWay, order_failed, order_re
 from orders.factory import gateway
 from orders.factory.errors import FactoryError
 from orders.models import Order, OrderItem, Reason, Status, lease_end
+from orders.selectors import Pizza
 from orders.services import links
 
 log = logging.getLogger("orders")
@@ -58,10 +64,10 @@ class Wanted(NamedTuple):
 
 
 class Sale(NamedTuple):
-    """An order with its items."""
+    """An order with what was ordered."""
 
     order: Order
-    items: list[OrderItem]
+    pizzas: list[Pizza]
 
 
 class Outcome(NamedTuple):
@@ -122,6 +128,7 @@ def _placed(wanted: Wanted) -> Sale:
         if wanted.later:
             return _record(wanted, promised=True)
         metrics.orders.labels("refused").inc()
+        journal.note("refused", outcome=refused.why, diner=wanted.diner.pk, items=wanted.menu_ids)
         raise order_refused(refused.seconds) from refused
     with admission:
         sale = _record(wanted)
@@ -177,7 +184,7 @@ def _earlier(wanted: Wanted) -> Sale | None:
 
 
 def _sale(order: Order) -> Sale:
-    return Sale(order, list(order.items.order_by("pk")))
+    return Sale(order, selectors.pizzas([order.pk])[order.pk])
 
 
 def _record(wanted: Wanted, *, promised: bool = False) -> Sale:
@@ -193,27 +200,54 @@ def _record(wanted: Wanted, *, promised: bool = False) -> Sale:
             raise Undecided from error
         raise
     if promised:
-        metrics.orders_promised.inc()
+        _count_promise()
     return sale
 
 
 def _recorded(wanted: Wanted, *, promised: bool) -> Sale:
+    """What is ordered is looked up before the transaction, which on SQLite keeps everybody else from writing."""
+    store = franchises.store(franchise_id=wanted.franchise_id, store_id=wanted.store_id)
+    items = menu.items(wanted.menu_ids)
+    order = Order(diner=wanted.diner, store=store, total=sum(item.price for item in items), promised=promised)
+    order.idempotency_key, order.fingerprint = wanted.key, wanted.fingerprint()
+    lease = BACKOFF_LEAST if promised else settings.ORDER_LEASE
+    bought = [{"item": item.pk, "name": item.title, "price": as_satoshi(item.price)} for item in items]
     with transaction.atomic():
-        store = franchises.store(franchise_id=wanted.franchise_id, store_id=wanted.store_id)
-        pizzas = menu.items(wanted.menu_ids)
-        order = Order.objects.create(
-            diner=wanted.diner,
-            store=store,
-            total=sum(pizza.price for pizza in pizzas),
-            lease_until=from_now(BACKOFF_LEAST) if promised else lease_end(),
-            promised=promised,
-            idempotency_key=wanted.key,
-            fingerprint=wanted.fingerprint(),
+        order.pk = _adding(lease, promised=promised).add(
+            diner=wanted.diner.pk,
+            store=store.pk,
+            total=as_satoshi(order.total),
+            idempotency_key=order.idempotency_key,
+            fingerprint=order.fingerprint,
         )
-        items = OrderItem.objects.bulk_create(
-            OrderItem(order=order, menu_item=pizza, description=pizza.title, price=pizza.price) for pizza in pizzas
-        )
-    return Sale(order, items)
+        _ADD_ITEMS.add_all([{"order": order.pk, **columns} for columns in bought])
+    return Sale(order, [Pizza(order.pk, None, item.pk, item.title, item.price) for item in items])
+
+
+def _satoshi(amount: int) -> Value:
+    return Value(amount, output_field=BigIntegerField())
+
+
+@lru_cache
+def _adding(lease: float, *, promised: bool) -> PreparedInsert:
+    """Of a pending order that somebody works on for `lease` seconds."""
+
+    def order(diner: int, store: int, total: int, **more: str) -> Order:
+        kept = {"lease_until": from_now(lease), "promised": promised}
+        return Order(diner_id=diner, store_id=store, total=_satoshi(total), **kept, **more)
+
+    return PreparedInsert(order, diner=int, store=int, total=int, idempotency_key=str, fingerprint=str)
+
+
+_ADD_ITEMS = PreparedInsert(
+    lambda order, item, name, price: OrderItem(
+        order_id=order, menu_item_id=item, description=name, price=_satoshi(price)
+    ),
+    order=int,
+    item=int,
+    name=str,
+    price=int,
+)
 
 
 def _fulfil(sale: Sale, admission: Admission) -> Outcome:
@@ -238,21 +272,12 @@ def _payload(sale: Sale) -> dict[str, Any]:
             "franchiseId": order.store.franchise_id,
             "storeId": order.store_id,
             "items": [
-                {"menuId": item.menu_item_id, "description": item.description, "price": as_number(item.price)}
-                for item in sale.items
+                {"menuId": pizza.menu_item_id, "description": pizza.description, "price": as_number(pizza.price)}
+                for pizza in sale.pizzas
             ],
             "id": order.pk,
         },
     }
-
-
-def give_connection_back() -> None:
-    """To be called before waiting for somebody: the next query takes another.
-
-    Four orders that wait for the factory would starve a pool of four; SQLite's own has no server to starve.
-    """
-    if connection.vendor != "sqlite" and not connection.in_atomic_block:
-        connection.close()
 
 
 def _conclude(sale: Sale, outcome: Outcome, *, later: bool, waited: float = 0.0) -> None:
@@ -277,17 +302,13 @@ def _promise(order: Order, seconds: float, *, wait: float = 0.0) -> None:
         order.refresh_from_db()
     elif not order.promised:
         order.promised = True
-        metrics.orders_promised.inc()
+        _count_promise()
 
 
 def _settle(sale: Sale, outcome: Outcome) -> None:
     """Decides a pending order, and pays the store for a fulfilled one; afterwards `order` is what the books say."""
     order = sale.order
-    pending = Order.objects.filter(pk=order.pk, status=Status.PENDING)
-    if outcome.status == Status.FULFILLED:
-        # A deleted diner's name is to be nowhere, so a JWT that has it in it is not kept.
-        pending = pending.filter(Exists(User.objects.filter(pk=OuterRef("diner_id"), deleted_at=None)))
-    if _persistently(lambda: _book(order, pending, outcome)):
+    if _persistently(lambda: _book(order, outcome)):
         order.status, order.jwt, order.reason = outcome.status, outcome.jwt, outcome.reason
         order.support_link = outcome.support_link
         _count(sale)
@@ -297,20 +318,47 @@ def _settle(sale: Sale, outcome: Outcome) -> None:
         _settle(sale, Outcome(reason=Reason.DINER_DELETED))
 
 
-def _book(order: Order, pending: QuerySet[Order], outcome: Outcome) -> bool:
+def _book(order: Order, outcome: Outcome) -> bool:
     with transaction.atomic():
-        decided = pending.update(**outcome.columns())
-        if decided and outcome.status == Status.FULFILLED:
-            earned = Value(order.total, output_field=BitcoinField())
-            Store.objects.filter(pk=order.store_id).update(revenue=F("revenue") + earned)
+        if outcome.status == Status.FULFILLED:
+            decided = _FULFIL.rows(pk=order.pk, jwt=outcome.jwt, support_link=outcome.support_link)
+            if decided:
+                _EARN.rows(pk=order.store_id, earned=as_satoshi(order.total))
+        else:
+            decided = _FAIL.rows(pk=order.pk, reason=outcome.reason, support_link=outcome.support_link)
     return bool(decided)
+
+
+def _pending(pk: int) -> QuerySet[Order]:
+    return Order.objects.filter(pk=pk, status=Status.PENDING)
+
+
+# A deleted diner's name is to be nowhere, so a JWT that has it in it is not kept.
+_THERE = Exists(User.objects.filter(pk=OuterRef("diner_id"), deleted_at=None))
+_FULFIL = PreparedUpdate(
+    lambda pk, **made: (_pending(pk).filter(_THERE), Outcome(**made).columns()), pk=int, jwt=str, support_link=str
+)
+_FAIL = PreparedUpdate(lambda pk, **why: (_pending(pk), Outcome(**why).columns()), pk=int, reason=str, support_link=str)
+_EARN = PreparedUpdate(
+    lambda pk, earned: (
+        Store.objects.filter(pk=pk),
+        {"revenue": F("revenue") + _satoshi(earned)},
+    ),
+    pk=int,
+    earned=int,
+)
 
 
 def _count(sale: Sale) -> None:
     metrics.orders.labels(sale.order.status).inc()
     if sale.order.status == Status.FULFILLED:
-        metrics.pizzas_sold.inc(len(sale.items))
+        metrics.pizzas_sold.inc(len(sale.pizzas))
         metrics.revenue.inc(float(sale.order.total))
+
+
+def _count_promise() -> None:
+    metrics.orders_promised.inc()
+    journal.note("promised")
 
 
 def _persistently(book: Callable[[], bool]) -> bool:

@@ -13,9 +13,10 @@ from django.db import OperationalError, connection
 from django.test import Client, RequestFactory
 from django.test.utils import CaptureQueriesContext
 
-from jwtpizza.accounts import limits
+from jwtpizza.accounts import limits, passwords
 from jwtpizza.accounts.models import Session, User
 from jwtpizza.accounts.passwords import Argon2id
+from tests.e2e.steps import eventually
 from tests.orders.stage import apart
 
 DINER, NOBODY, ADMIN = "d@jwt.com", "nobody@jwt.com", "a@jwt.com"
@@ -24,11 +25,18 @@ MOST = 3
 
 
 @pytest.fixture
-def few(settings, demo, time_machine):
-    """Three failures are too many, and time stands still."""
+def alone(settings, demo, time_machine):
+    """Three failures are too many, time stands still, and there is no Redis."""
     settings.AXES_FAILURE_LIMIT = MOST
     time_machine.move_to("2026-11-24T12:00:00Z", tick=False)
     return time_machine
+
+
+@pytest.fixture(params=["alone", "linked"])
+def few(alone, request):
+    """The same, without Redis and with it."""
+    request.getfixturevalue(request.param)
+    return alone
 
 
 def log_in(email=DINER, password="diner", at=HOME, **headers):
@@ -163,15 +171,22 @@ def test_what_is_no_login_is_not_counted(few):
     assert log_in().status_code == 200
 
 
-def test_a_hundred_failures_at_once_are_a_hundred(demo, settings):
+@pytest.fixture
+def patient(monkeypatch):
+    """However long a busy machine takes for a hash, everybody has theirs."""
+    monkeypatch.setattr(passwords.HASHING, "_seconds", 60)
+
+
+def test_a_hundred_failures_at_once_are_a_hundred(demo, settings, patient):
     settings.AXES_FAILURE_LIMIT = 1000
-    with ThreadPoolExecutor(20) as pool:
+    # Fewer than there are connections in a pool: a password's hash may take longer than anybody waits for one.
+    with ThreadPoolExecutor(12) as pool:
         assert set(pool.map(apart(lambda _: fail(1)), range(100))) == {404}
     assert AccessAttempt.objects.get().failures_since_start == 100
 
 
 @pytest.mark.parametrize(("password", "statement"), [("diner", "SELECT"), ("wrong", "INSERT"), ("wrong", "UPDATE")])
-def test_where_failures_can_not_be_counted_nobody_logs_in(few, password, statement):
+def test_where_failures_can_not_be_counted_nobody_logs_in(alone, password, statement):
     fail(1)
 
     def gone(execute, sql, *args):
@@ -187,7 +202,7 @@ def test_where_failures_can_not_be_counted_nobody_logs_in(few, password, stateme
 # --- what is kept ---------------------------------------------------------------------------------
 
 
-def test_nothing_is_kept_but_how_often_and_when(few):
+def test_nothing_is_kept_but_how_often_and_when(alone):
     fail(1, **{"User-Agent": "mine", "Accept": "x"})
     Client(REMOTE_ADDR=HOME).post(
         f"/admin/login/?next={DINER}", {"username": DINER, "password": "wrong", "csrfmiddlewaretoken": "c", "e": DINER}
@@ -210,18 +225,18 @@ def test_an_account_is_kept_as_a_digest_that_fits(settings):
     assert limits.account_of("x" * 10_000) != digest
 
 
-def test_what_is_over_is_deleted_with_the_next_failure_of_anybody(few):
+def test_what_is_over_is_deleted_with_the_next_failure_of_anybody(alone):
     for number in range(MOST):
         fail(1, email=f"{number}@jwt.com")
-    few.shift(900)
+    alone.shift(900)
     fail(1)
     assert [row.username for row in AccessAttempt.objects.all()] == [limits.account_of(DINER)]
 
 
-def test_no_login_waits_for_all_of_what_is_over(few):
+def test_no_login_waits_for_all_of_what_is_over(alone):
     rows = ({"username": str(number), "ip_address": HOME, "failures_since_start": 1} for number in range(250))
     AccessAttempt.objects.bulk_create(AccessAttempt(**row) for row in rows)
-    few.shift(900)
+    alone.shift(900)
     assert [fail(1) and AccessAttempt.objects.count() for _ in range(3)] == [151, 51, 1]
 
 
@@ -240,6 +255,124 @@ def test_a_right_login_writes_nothing_of_failures(few):
         log_in()
     asked = [query["sql"] for query in done if "axes_" in query["sql"]]
     assert [sql.split()[0] for sql in asked] == ["SELECT"]
+
+
+# --- with Redis -----------------------------------------------------------------------------------
+
+
+def gone_for_a_while(linked, redis):
+    """It hangs, and keeps what it knows."""
+    redis.pause()
+    eventually(lambda: not linked.up)
+
+
+def back(linked, redis):
+    redis.resume()
+    eventually(lambda: linked.up)
+
+
+def test_guesses_write_nothing_to_the_database_until_they_are_too_many(alone, linked):
+    with CaptureQueriesContext(connection) as done:
+        fail(MOST - 1)
+    assert {query["sql"].split()[0] for query in done} == {"SELECT"}
+    assert not AccessAttempt.objects.exists()
+    fail(1)
+    assert AccessAttempt.objects.get().failures_since_start == MOST
+
+
+def test_who_is_refused_stays_so_whatever_becomes_of_redis(alone, linked, redis):
+    fail()
+    redis.client.flushall()
+    assert log_in().status_code == 429
+    redis.kill()
+    assert log_in().status_code == 429
+
+
+def test_redis_keeps_a_digest_and_no_e_mail_address_and_not_for_long(alone, linked, redis):
+    fail(1)
+    log_in_to_admin(DINER, "wrong")
+    (key,) = redis.client.keys("*failures*")
+    assert key == f"jwtpizza:failures:{limits.account_of(DINER)}"
+    assert redis.client.hkeys(key) == [HOME]
+    assert 0 < redis.client.ttl(key) <= 900
+
+
+def test_what_was_tallied_is_nothing_once_the_account_is_refused(alone, linked, redis):
+    fail()
+    assert redis.client.keys("*failures*") == []
+
+
+def test_while_redis_is_gone_failures_are_counted_in_the_database(alone, linked, redis):
+    fail(MOST - 1)
+    redis.kill()
+    assert fail(MOST - 1) == 404
+    assert log_in().status_code == 200
+    fail(MOST)
+    assert log_in().status_code == 429
+
+
+def test_what_the_database_counted_meanwhile_counts_when_redis_is_back(alone, linked, redis):
+    gone_for_a_while(linked, redis)
+    fail(MOST - 1)
+    back(linked, redis)
+    alone.shift(1)
+    fail(1)
+    assert log_in().status_code == 429
+
+
+def test_a_success_while_redis_is_gone_forgets_what_it_has_tallied(alone, linked, redis):
+    fail(MOST - 1)
+    gone_for_a_while(linked, redis)
+    alone.shift(1)
+    assert log_in().status_code == 200
+    back(linked, redis)
+    alone.shift(1)
+    assert fail(MOST - 1) == 404
+    assert log_in().status_code == 200
+
+
+def test_a_success_in_the_admin_while_redis_is_gone_forgets_too(alone, linked, redis):
+    fail(MOST - 1, ADMIN)
+    gone_for_a_while(linked, redis)
+    alone.shift(1)
+    assert log_in_to_admin().status_code == 302
+    back(linked, redis)
+    alone.shift(1)
+    fail(MOST - 1, ADMIN)
+    assert log_in_to_admin().status_code == 302
+
+
+def test_who_is_forgiven_is_let_in_and_begins_anew_from_everywhere(alone, linked, redis):
+    fail()
+    fail(MOST - 1, at=CAFE)
+    limits.forgive(user=User.objects.get(email=DINER))
+    assert redis.client.keys("*failures*") == []
+    assert log_in().status_code == 200
+    fail(MOST - 1, at=CAFE)
+    assert log_in(at=CAFE).status_code == 200
+
+
+def test_who_is_forgiven_while_redis_is_gone_is_let_in(alone, linked, redis):
+    fail()
+    gone_for_a_while(linked, redis)
+    limits.forgive(user=User.objects.get(email=DINER))
+    assert log_in().status_code == 200
+    back(linked, redis)
+    assert log_in().status_code == 200
+
+
+def test_an_account_that_is_guessed_at_from_everywhere_is_counted_in_the_database(alone, linked, monkeypatch):
+    monkeypatch.setattr("jwtpizza.shared.MOST_PARTS", 1)
+    fail(MOST - 1, at=CAFE)
+    fail(MOST)
+    assert AccessAttempt.objects.get().ip_address == HOME
+    assert (log_in().status_code, log_in(at=CAFE).status_code) == (429, 200)
+
+
+def test_a_hundred_failures_at_once_lock_out_with_redis_too(alone, linked, patient):
+    with ThreadPoolExecutor(20) as pool:
+        assert set(pool.map(apart(lambda _: fail(1)), range(MOST + 20))) <= {404, 429}
+    assert log_in().status_code == 429
 
 
 # --- the admin ------------------------------------------------------------------------------------

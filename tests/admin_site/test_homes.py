@@ -9,11 +9,13 @@ from xml.etree import ElementTree
 import pytest
 import time_machine
 from django.db import OperationalError, connection
+from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from franchises.models import Franchise, Store
 from jwtpizza.admin_site import homes
+from jwtpizza.incidents.models import Event, Incident, Kind
 from orders import selectors
 from orders.models import Canary, Order, Status, SupportLink, WorkerCircuit, from_now
 from tests.api.test_queries import counted, fill
@@ -289,6 +291,86 @@ def test_the_last_order_that_was_made_is_no_failed_one(now, home):
     assert "Last order made 7 minutes ago (2026-06-05 12:23:00)" in home().words
 
 
+# --- an incident ----------------------------------------------------------------------------------
+
+
+def go_wrong(*, first, last, closed=None):
+    return Incident.objects.create(first_at=first, last_at=last, closed_at=closed, is_open=None if closed else True)
+
+
+def happen(kind=Kind.REFUSED, *, at, count=1):
+    Event.objects.create(key=f"{kind} {at}", kind=kind, at=at, trouble=True, outcome="open", count=count)
+
+
+def test_while_an_incident_is_open_it_is_said_first(now, home):
+    for minutes in (20, 10, 9, 5, 4):
+        place(at=NOW - timedelta(minutes=minutes), status=Status.FAILED)
+    for minutes, count in ((11, 100), (8, 3)):
+        happen(at=NOW - timedelta(minutes=minutes), count=count)
+    happen(Kind.BROKEN, at=NOW - timedelta(minutes=6))
+    happen(Kind.CANARY, at=NOW - timedelta(minutes=6))
+    incident = go_wrong(first=NOW - timedelta(minutes=10), last=NOW - timedelta(minutes=5))
+    seen = home()
+    assert (
+        f"Incident {incident.pk} is open: 3 orders failed and 4 were refused or met an error of ours so far."
+        in seen.words
+    )
+    assert "Since 2026-06-05 12:20:00, 10 minutes ago; the last failure was 5 minutes ago." in seen.words
+    assert f'href="/admin/incidents/incident/{incident.pk}/change/"' in seen.text
+    assert seen.words.index("is open:") < seen.words.index("Ordering is")
+
+
+def test_an_account_that_was_deleted_is_no_failure(now, home):
+    place(at=NOW, status=Status.FAILED)
+    Order.objects.update(reason="diner_deleted")
+    go_wrong(first=NOW, last=NOW)
+    assert "is open: only canaries failed so far." in home().words
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        (Kind.BROKEN, "0 orders failed and 2 were refused or met an error of ours so far."),
+        (Kind.PROMISED, "2 orders were promised so far."),
+        (Kind.CANARY, "only canaries failed so far."),
+    ],
+)
+def test_it_says_what_there_is_without_a_failed_order(now, home, kind, said):
+    happen(kind, at=NOW, count=2)
+    go_wrong(first=NOW, last=NOW)
+    assert f"is open: {said}" in home().words
+
+
+def test_the_first_order_that_failed_is_one_by_the_databases_own_clock_too(home, demo):
+    place(at=NOW, status=Status.FAILED)
+    Order.objects.update(settled_at=Now())
+    first = Order.objects.get().settled_at
+    go_wrong(first=first, last=first)
+    assert "1 order failed and 0 were refused" in home().words
+
+
+@pytest.mark.parametrize(("hours", "said"), [(23, True), (25, False)])
+def test_for_a_day_after_its_end_it_is_said_still(now, home, hours, said):
+    closed = NOW - timedelta(hours=hours)
+    place(at=closed, status=Status.FAILED)
+    go_wrong(first=closed, last=closed, closed=closed)
+    assert ("is over: 1 order failed and 0 were refused or met an error of ours." in home().words) == said
+
+
+def test_one_that_is_open_comes_before_one_that_is_over(now, home):
+    over = NOW - timedelta(hours=1)
+    go_wrong(first=over, last=over, closed=over)
+    incident = go_wrong(first=NOW, last=NOW)
+    seen = home().words
+    assert f"Incident {incident.pk} is open" in seen
+    assert "is over" not in seen
+
+
+def test_a_franchisee_is_told_of_none(now, counter):
+    go_wrong(first=NOW, last=NOW)
+    assert "Incident" not in counter.get("/admin/").text
+
+
 # --- whatever is wrong ----------------------------------------------------------------------------
 
 
@@ -299,10 +381,16 @@ def test_a_part_that_fails_takes_no_other_with_it(home, monkeypatch, caplog, nam
         raise error
 
     tell()
+    Incident.objects.create(first_at=NOW, last_at=NOW)
     monkeypatch.setitem(homes.ADMIN, name, fails)
     seen = home()
     told = {"ordering": "Ordering is", "circuits": "Circuits", "canary": "Canary pizza", "pending": "Pending orders"}
-    told |= {"last_made": "Last order made", "support_link": "Support link The", "charts": "Orders by hour"}
+    told |= {
+        "incident": "Incident 1",
+        "last_made": "Last order made",
+        "support_link": "Support link The",
+        "charts": "Orders by hour",
+    }
     assert [part for part, words in told.items() if words not in seen.words] == [name]
     assert f"the log says why: {name.replace('_', ' ')}." in seen.words
     assert "/admin/orders/order/" in seen.text
@@ -310,9 +398,12 @@ def test_a_part_that_fails_takes_no_other_with_it(home, monkeypatch, caplog, nam
 
 
 @pytest.mark.parametrize("rows", [1, 200])
-def test_it_costs_ten_queries(home, diner, factory, rows):
+def test_it_costs_eleven_queries_and_two_more_in_an_incident(home, diner, factory, rows):
     diner.order(1)
     fill(rows)
-    with CaptureQueriesContext(connection) as context:
+    with CaptureQueriesContext(connection) as meanwhile:
         home()
-    assert len(counted(context)) == 10, "\n".join(counted(context))
+    Incident.objects.all().delete()
+    with CaptureQueriesContext(connection) as otherwise:
+        home()
+    assert [len(counted(each)) for each in (otherwise, meanwhile)] == [11, 13]

@@ -1,6 +1,7 @@
 """A franchisee sees what is theirs. Each address that the admin has is tried with the ids of another's."""
 
 import re
+from datetime import UTC, datetime
 from urllib.parse import quote
 
 import pytest
@@ -12,12 +13,14 @@ from django.utils.http import urlencode
 
 from franchises.models import Franchise, Store
 from jwtpizza.accounts.models import Session, User
+from jwtpizza.incidents.models import Incident
 from menu.models import MenuItem
 from orders.models import FactoryKey, Order, SupportLink, WorkerCircuit
 from tests.admin_site.conftest import sold
 
 # What only the other franchise has: its names, an address, its orders' numbers and sums.
 THEIRS = re.compile(r"rival|76543\d\d|7\.77777", re.IGNORECASE)
+LONG_AGO = datetime(2025, 12, 2, 19, 33, 37, tzinfo=UTC)
 # Addresses that show nobody anything of a franchise: whoever may work here may have them.
 OPEN = {"index", "login", "logout", "password_change", "password_change_done", "jsi18n", "search"}
 REFUSED = {403, 404}
@@ -60,6 +63,7 @@ def theirs(rival):
         WorkerCircuit: [WorkerCircuit.objects.create(worker="rival", state="open")],
         FactoryKey: [FactoryKey.objects.create(kid="rival", jwk={})],
         MenuItem: list(MenuItem.objects.all()[:1]),
+        Incident: [Incident.objects.create(first_at=LONG_AGO, last_at=LONG_AGO, notes="rival notes")],
     }
     assert set(rows) == set(site._registry), "a model that is new in the admin has no row here"
     return rows

@@ -72,7 +72,7 @@ def test_a_database_that_is_gone_is_said_on_a_page_too(counter, monkeypatch):
     monkeypatch.setattr(selectors, "stores_of", gone)
     answer = counter.get("/admin/franchises/store/")
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
-    assert "Nothing was changed." in answer.text
+    assert "Nothing was ordered or changed" in answer.text
 
 
 def test_another_site_can_close_no_store(counter):

@@ -3,10 +3,12 @@
 from typing import Any, NamedTuple
 
 import pytest
+from django.utils import timezone
 
 from franchises.models import Franchise, Store
 from jwtpizza.accounts.models import User
 from jwtpizza.accounts.services import open_session
+from jwtpizza.incidents.models import Incident
 from tests.actors import Actor
 from tests.api.endpoints import endpoints
 
@@ -55,6 +57,7 @@ ACCESS = {
     "POST /api/order": Row("/api/order", ORDER, 401, 200, 200, 200, 200, 200),
     "GET /api/order/{id}": Row("/api/order/1", None, 401, 200, 404, 404, 404, 200),
     "PUT /api/order/chaos/{id}": Row("/api/order/chaos/true", None, 401, 403, 403, 403, 403, 200),
+    "GET /api/incident/{id}": Row("/api/incident/1", None, 401, 403, 403, 403, 403, 200),
     "GET /api/status": Row("/api/status", None, 200, 200, 200, 200, 200, 200),
     "GET /api/franchise": Row("/api/franchise", None, 200, 200, 200, 200, 200, 200),
     "POST /api/franchise": Row("/api/franchise", FRANCHISE, 401, 403, 403, 403, 403, 200),
@@ -77,6 +80,7 @@ def call(demo, factory):
     rivals.admins.add(User.objects.get(name="another_franchisee"))
     Store.objects.create(franchise=rivals, name="SLC")
     assert _caller("diner").order(1).status_code == 200
+    Incident.objects.create(first_at=timezone.now(), last_at=timezone.now())
 
     return lambda caller, *request: _caller(caller)(*request)
 

@@ -9,6 +9,7 @@ from drf_spectacular.validation import validate_schema
 
 from jwtpizza.api import docs
 from jwtpizza.api.schema import description
+from tests.incidents.stage import Stage, one_order
 
 ROWS = docs.endpoints("http://localhost:3000")
 OPERATIONS = [
@@ -68,6 +69,7 @@ def caller(request, diner, factory):
         return diner if diners else request.getfixturevalue("admin")
 
     assert diner.order(1).status_code == 200
+    one_order(Stage())
     return who
 
 

@@ -18,6 +18,7 @@ from django.utils import timezone
 from franchises.models import Franchise, Store
 from franchises.services import FRANCHISES
 from jwtpizza.accounts.models import User
+from jwtpizza.incidents.models import Event, Incident, Kind
 from menu.models import MenuItem
 from menu.services import MENU
 from orders import selectors
@@ -77,7 +78,7 @@ COSTS = [
     Cost(3, "GET api/user", "admin", at=f"api/user?limit={EVERYTHING}"),
     Cost(11, "DELETE api/user/<id>", "admin", at="api/user/3", warm=False),
     Cost(3, "PUT api/order/menu", "admin", body=STUDENT, warm=False),
-    Cost(3, "GET api/order", "diner", at="api/order?status=all"),
+    Cost(4, "GET api/order", "diner", at="api/order?status=all"),
     Cost(3, "GET api/order/<id>", "diner", at="api/order/1"),
     Cost(7, "POST api/order", "diner", body=an_order(1)),
     Cost(7, "POST api/order", "diner", body=an_order(20)),
@@ -85,6 +86,7 @@ COSTS = [
     Cost(3, "POST api/order", "diner", body=an_order(1), headers=KEY),
     Cost(3, "PUT api/order/chaos/<str:state>", "admin", at="api/order/chaos/true"),
     Cost(3, "PUT api/order/chaos/<str:state>", "admin", at="api/order/chaos/true", warm=False),
+    Cost(28, "GET api/incident/<id>", "admin", at="api/incident/1"),
     Cost(0, "GET api/status"),
     Cost(2, "GET api/status", warm=False),
     Cost(4, "GET api/franchise/<id>", "franchisee", at="api/franchise/3"),
@@ -118,8 +120,11 @@ def fill(rows):
     Order.objects.bulk_create(Order(diner=diner, **made) for _ in range(rows))
     items = product(Order.objects.all(), MenuItem.objects.all()[:2])
     OrderItem.objects.bulk_create(OrderItem(order=order, menu_item=item, price=1) for order, item in items)
-    MENU._renew()
-    FRANCHISES._renew()
+    incident = Incident.objects.create(first_at=timezone.now(), last_at=timezone.now())
+    refused = {"kind": Kind.REFUSED, "at": incident.first_at, "trouble": True, "diner": diner}
+    Event.objects.bulk_create(Event(key=str(n), **refused) for n in range(rows))
+    MENU._generation.renew()
+    FRANCHISES._generation.renew()
 
 
 def counted(context):
@@ -134,10 +139,10 @@ def no_time_passes(monkeypatch):
     remembered = (selectors.CHAOS, selectors.CIRCUITS, selectors.CANARY)
     monkeypatch.setattr(selectors, "time", SimpleNamespace(monotonic=lambda: 1000.0))
     for known in remembered:
-        known.forget()
+        known._known = None
     yield
     for known in remembered:
-        known.forget()
+        known._known = None
 
 
 @pytest.mark.parametrize("rows", [1, 200])

@@ -9,7 +9,8 @@ from django.db import OperationalError, transaction
 from django.test import RequestFactory
 
 from franchises.models import Store
-from jwtpizza.api.rendered import FRESH_SECONDS, MOST_KEPT, REFRESH_SECONDS, SLOTS, Rendered
+from jwtpizza.api.rendered import FRESH_SECONDS, MOST_KEPT, REFRESH_SECONDS, Rendered
+from jwtpizza.shared import SLOTS
 from menu.models import MenuItem
 from menu.services import MENU
 
@@ -125,9 +126,9 @@ def test_our_own_change_is_seen_by_another_process(menu):
     def generation():
         return (settings.RUN_DIR / "generations").read_bytes()[:8]
 
-    menu._renew()
+    menu._generation.renew()
     before = generation()
-    menu._renew()
+    menu._generation.renew()
     assert generation() != before
 
 

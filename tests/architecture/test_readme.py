@@ -5,8 +5,8 @@ import re
 from pathlib import Path
 
 PROJECT = Path(__file__).parents[2]
-BY_SCRIPTS = {"PORT", "FACTORY_PORT", "SANDBOX_DIR", "WEB_CONCURRENCY"}
-IN_WORDS = {"a public one", "this machine", "`db.sqlite3` here", "none", "`.run` here"}
+BY_SCRIPTS = {"PORT", "FACTORY_PORT", "SANDBOX_DIR"}
+IN_WORDS = {"a public one", "this machine", "`db.sqlite3` here", "none", "the commit here", "`.run` here"}
 
 
 def read_settings():
@@ -41,3 +41,8 @@ def test_the_defaults_are_those_of_the_readme():
 def test_what_stops_a_start_in_production_is_marked():
     marked = set(re.findall(r"^\| `([A-Z_]+)` † \|", (PROJECT / "README.md").read_text(), re.MULTILINE))
     assert marked == {"SECRET_KEY", "ALLOWED_HOSTS", "FACTORY_URL", "FACTORY_API_KEY"}
+
+
+def test_the_procfile_starts_as_many_web_processes_as_the_settings_reckon_with():
+    [default] = re.findall(r"--workers \$\{WEB_CONCURRENCY:-(\d+)\}", (PROJECT / "Procfile").read_text())
+    assert int(default) == ast.literal_eval(read_settings()["WEB_CONCURRENCY"])

@@ -1,4 +1,4 @@
-"""The drill: an outage of each kind that the factory knows, under load, and the books compared afterwards.
+"""The drill: an outage of each kind that the factory knows, under load; books and incidents are compared afterwards.
 
     healthy → fail → support link → healthy → throttle → healthy → badjwt → healthy → killed → restarted → healthy
 

@@ -59,7 +59,8 @@ def _heading(pace: Pace) -> str:
     return (
         f"Healthy for {pace.healthy:g} s, an outage for {pace.outage:g} s. A circuit stays open for"
         f" {pace.open_first:g} s at first and {pace.open_longest:g} s at most (± 20 %), so that orders have to succeed"
-        f" {pace.limit:g} s after an outage. The canary flies every {pace.canary:g} s.\n"
+        f" {pace.limit:g} s after an outage. The canary flies every {pace.canary:g} s, and an incident is over after"
+        f" {pace.incident:g} s without a failure.\n"
         f"{busy if load > processors else ''}"
     )
 

@@ -66,7 +66,10 @@ class Connection:
             raise OSError(f"an answer without a length: {head!r}")
         while len(body) < int(length[1]):
             body += self._more(connected)
-        return Answer(int(head[9:12]), head, body)
+        answer = Answer(int(head[9:12]), head, body)
+        if answer.header("Connection") == "close":
+            self.close()
+        return answer
 
     def _more(self, connected: socket.socket) -> bytes:
         got = connected.recv(CHUNK)

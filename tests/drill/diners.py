@@ -14,8 +14,8 @@ MOST_PIZZAS = 4
 class Told(NamedTuple):
     """What somebody was told of one order: a pizza (200), a promise (202), a failure (500, 504) or a refusal (503).
 
-    `total` is in satoshi. `leaked` is whether the answer had the factory's key in it, `polite` whether a failure
-    says what happened and, being a refusal, when to come back.
+    `total` is in satoshi, as is `worth`: what `who` asked for, at the menu's prices. `leaked` is whether the answer had
+    the factory's key in it, `polite` whether a failure says what happened and, being a refusal, when to come back.
     """
 
     begun: float
@@ -24,17 +24,19 @@ class Told(NamedTuple):
     order_id: int | None = None
     jwt: str | None = None
     total: int = 0
+    worth: int = 0
+    who: str = ""
     leaked: bool = False
     polite: bool = True
 
 
 class Shop(NamedTuple):
-    """Where and what to order, and the key that no diner may see."""
+    """Where and what to order (satoshi by menu id), and the key that no diner may see."""
 
     port: int
     franchise_id: int
     store_id: int
-    menu_ids: tuple[int, ...]
+    prices: dict[int, int]
     secret: str
 
 
@@ -42,9 +44,17 @@ class Diner:
     """Orders one to four pizzas at a time; writes what it was told into `ledger`."""
 
     def __init__(
-        self, shop: Shop, token: str, ledger: list[Told], *, takes_promise: bool = False, is_admin: bool = False
+        self,
+        shop: Shop,
+        name: str,
+        token: str,
+        ledger: list[Told],
+        *,
+        takes_promise: bool = False,
+        is_admin: bool = False,
     ) -> None:
-        self._shop, self._token, self._ledger, self._is_admin = shop, token, ledger, is_admin
+        self._shop, self._name, self._token, self._is_admin = shop, name, token, is_admin
+        self._ledger = ledger
         self._headers = {"Prefer": "respond-async"} if takes_promise else {}
         self._connection = Connection(shop.port)
         self._dice = random.Random(token)
@@ -55,14 +65,15 @@ class Diner:
 
     def placed(self) -> Answer:
         """The answer to an order."""
+        pizzas = self._dice.choices(list(self._shop.prices), k=self._dice.randint(1, MOST_PIZZAS))
+        worth = sum(self._shop.prices[menu_id] for menu_id in pizzas)
         begun = time.monotonic()
-        answer = self._connection.ask(self._request())
+        answer = self._connection.ask(self._request(pizzas))
         leaked = not self._is_admin and self._shop.secret.encode() in answer.body
-        self._ledger.append(told(answer, begun)._replace(leaked=leaked))
+        self._ledger.append(told(answer, begun)._replace(leaked=leaked, worth=worth, who=self._name))
         return answer
 
-    def _request(self) -> bytes:
-        pizzas = self._dice.choices(self._shop.menu_ids, k=self._dice.randint(1, MOST_PIZZAS))
+    def _request(self, pizzas: list[int]) -> bytes:
         where = {"franchiseId": self._shop.franchise_id, "storeId": self._shop.store_id}
         body = where | {"items": [{"menuId": menu_id} for menu_id in pizzas]}
         return request("POST", "/api/order", body, token=self._token, **self._headers)

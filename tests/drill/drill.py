@@ -44,12 +44,18 @@ class Pace(NamedTuple):
         return self.open_longest * JITTER + PROBING
 
     @property
+    def incident(self) -> float:
+        """Seconds without a failure after which an incident is over: in the middle of a healthy phase."""
+        return self.healthy / 2
+
+    @property
     def environment(self) -> dict[str, str]:
         """What makes the service keep this pace."""
         return {
             "FACTORY_BREAKER_OPEN_SECONDS": str(self.open_first),
             "FACTORY_BREAKER_OPEN_SECONDS_MOST": str(self.open_longest),
             "FACTORY_CANARY_SECONDS": str(self.canary),
+            "INCIDENT_HEALTHY_SECONDS": str(self.incident),
         }
 
 
@@ -73,6 +79,7 @@ class Drill:
     def run(self) -> Evidence:
         """Plays it all; what was seen."""
         before = self._house.books()
+        self._evidence.epoch = time.time() - time.monotonic()
         self._load.begin()
         try:
             time.sleep(WARM_UP)

@@ -66,6 +66,9 @@ class Evidence:
     (since 1970), between the last look at its books and its death, nobody knows.
     `lines` is how many lines the processes of the house printed, `unreadable` those that are no JSON object, and
     `failures_logged` those with a `statusCode` of 500 or more.
+    `incidents` are as the API tells them, the first first; `circuits` counts the changes of circuits in the events, by
+    (when, from, to), and `canaries` tells of each by the worker's log when it was decided and what came of it: all in
+    seconds since 1970, of which monotonic ones are short by `epoch`.
     `limit` is how many seconds after an outage orders have to succeed again.
     """
 
@@ -85,6 +88,10 @@ class Evidence:
     asked: Counter[str] = field(default_factory=Counter)
     blind: tuple[float, float] = (0.0, 0.0)
     link_said: str = ""
+    incidents: list[dict[str, Any]] = field(default_factory=list)
+    circuits: Counter[tuple[float, str, str]] = field(default_factory=Counter)
+    canaries: dict[str, tuple[float, str]] = field(default_factory=dict)
+    epoch: float = 0.0
 
     def count(self, *statuses: int) -> int:
         """How many orders were answered with one of these."""

@@ -69,13 +69,17 @@ class PracticeFactory(Group):
 BOOKS = """
 import json
 from django.db.models import Count, Max
+from jwtpizza.incidents.models import Event, Incident
 from franchises.models import Store
 from orders.models import Order
 orders = Order.objects.filter(pk__gt={since}).annotate(pizzas=Count("items"))
 columns = ("id", "status", "total", "jwt", "diner_id", "store_id", "settled_at", "pizzas")
 revenue = dict(Store.objects.values_list("pk", "revenue"))
 last = Order.objects.aggregate(last=Max("pk"))["last"] or 0
-print(json.dumps({{"orders": list(orders.values(*columns)), "revenue": revenue, "last": last}}, default=str))
+incidents = list(Incident.objects.order_by("first_at").values("id", "closed_at"))
+circuits = list(Event.objects.filter(kind="circuit").values("at", "outcome", "detail"))
+told = {{"orders": list(orders.values(*columns)), "revenue": revenue, "last": last}}
+print(json.dumps(told | {{"incidents": incidents, "circuits": circuits}}, default=str))
 """
 
 
@@ -87,7 +91,7 @@ class House(NamedTuple):
     worker: Worker
 
     def books(self, since: int = 0) -> dict[str, Any]:
-        """The orders after that one, what each store earned in all, and the id of the last order."""
+        """The orders after that one, the id of the last, what each store earned, incidents and circuits' changes."""
         told = self.service.manage("shell", "--verbosity=0", "--command", BOOKS.format(since=since))
         return dict(json.loads(told))
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from tests.drill.client import Answer, Connection, request
 from tests.drill.crowd import Crowd, Step, reader
-from tests.drill.diners import Diner, Shop, registered
+from tests.drill.diners import SATOSHI, Diner, Shop, registered
 from tests.drill.evidence import Evidence, Look
 from tests.drill.house import House
 
@@ -28,14 +28,15 @@ class Load(Crowd):
         self._port, self._evidence = house.service.port, evidence
         evidence.calls = self.calls
         self._shop = _shop(house)
-        self._admin = self._diner(house.service.log_in(*ADMIN), is_admin=True)
+        self._admin = self._diner("the admin", house.service.log_in(*ADMIN), is_admin=True)
         self.last_scrape = b""
 
     def begin(self) -> None:
         """They all begin to call."""
-        diners = [registered(self._port, f"diner {number}") for number in range(WAITING + PROMISED)]
-        waiting = [self._diner(token).order for token in diners[:WAITING]]
-        promised = [self._diner(token, takes_promise=True).order for token in diners[WAITING:]]
+        names = [f"diner {number}" for number in range(WAITING + PROMISED)]
+        diners = [(name, registered(self._port, name)) for name in names]
+        waiting = [self._diner(*diner).order for diner in diners[:WAITING]]
+        promised = [self._diner(*diner, takes_promise=True).order for diner in diners[WAITING:]]
         self.add("order", waiting, wait=ORDER_WAIT)
         self.add("promise", promised, wait=ORDER_WAIT)
         self.add("menu", self._readers(READERS, "GET", "/api/order/menu"), wait=READ_WAIT)
@@ -44,8 +45,8 @@ class Load(Crowd):
         self.add("status", [self._watcher("/api/status", self._looked)], wait=LOOK_WAIT)
         self.add("metrics", [self._watcher("/metrics", self._scraped)], wait=SCRAPE_WAIT)
 
-    def _diner(self, token: str, **kind: bool) -> Diner:
-        return Diner(self._shop, token, self._evidence.told, **kind)
+    def _diner(self, name: str, token: str, **kind: bool) -> Diner:
+        return Diner(self._shop, name, token, self._evidence.told, **kind)
 
     def _readers(self, count: int, method: str, path: str, body: Any = None) -> list[Step]:
         return [reader(self._port, request(method, path, body)) for _ in range(count)]
@@ -86,5 +87,5 @@ def _shop(house: House) -> Shop:
     franchises = house.service("GET", "/api/franchise").json()["franchises"]
     franchise, store = next((each, store) for each in franchises for store in each["stores"])
     menu = house.service("GET", "/api/order/menu").json()
-    menu_ids = tuple(item["id"] for item in menu)
-    return Shop(house.service.port, franchise["id"], store["id"], menu_ids, house.factory.api_key)
+    prices = {item["id"]: round(item["price"] * SATOSHI) for item in menu}
+    return Shop(house.service.port, franchise["id"], store["id"], prices, house.factory.api_key)

@@ -1,6 +1,7 @@
 """The drill's verdict: a drill without a fault passes, and each fault fails the requirement that it offends."""
 
 from collections import Counter
+from datetime import UTC, datetime
 from functools import partial
 
 import pytest
@@ -8,12 +9,15 @@ import pytest
 from tests.drill.crowd import Call
 from tests.drill.diners import Told
 from tests.drill.evidence import HEALTHY, RECOVERY, Booked, Evidence, Look, Phase
+from tests.drill.incidents import REQUIREMENTS as OF_INCIDENTS
 from tests.drill.verdict import REQUIREMENTS, judged
 
 SOLD, PROMISED, FAILED, REFUSED = 200, 202, 500, 503
 VEGGIE = 380_000  # satoshi
 DINER, STORE = 7, 1
 LIMIT = 10.0
+EPOCH = 1_000_000.0  # seconds since 1970 when the drill began
+OPENED = 'jwtpizza_factory_breaker_transitions_total{from="closed",to="open"}'
 OUTAGE = Phase("fail", 10, 20)
 PHASES = [Phase(HEALTHY, 0, 10), OUTAGE, Phase(RECOVERY, 20, 30), Phase(HEALTHY, 30, 40)]
 
@@ -28,9 +32,10 @@ def orders():
     for number in range(250):
         yield Told(number / 25, number / 25 + 0.01, SOLD, number + 1, f"pizza {number + 1}", VEGGIE)
     for number in range(10):
-        yield Told(10 + number, 10.01 + number, PROMISED, 1001 + number)
-    yield from [Told(10.5, 10.6, FAILED)] * 5 + [Told(11, 11.01, REFUSED)] * 20
-    yield Told(22, 22.01, REFUSED)
+        yield Told(10 + number, 10.01 + number, PROMISED, 1001 + number, worth=VEGGIE, who="patient")
+    yield from [Told(10.5, 10.6, FAILED, worth=VEGGIE, who="hasty")] * 5
+    yield from [Told(11, 11.01, REFUSED, worth=VEGGIE, who="hungry")] * 20
+    yield Told(22, 22.01, REFUSED, worth=2 * VEGGIE, who="hungry")
     for number in range(250):
         order_id = 2001 + number
         yield Told(30 + number / 25, 30.01 + number / 25, SOLD, order_id, f"pizza {order_id}", VEGGIE)
@@ -40,12 +45,41 @@ def booked(order_id):
     return Booked("fulfilled", VEGGIE, 1, f"pizza {order_id}", DINER, STORE, 100.0)
 
 
+def moment(at):
+    return datetime.fromtimestamp(EPOCH + at, UTC).isoformat(timespec="milliseconds")
+
+
+def incident():
+    """What the service tells of the outage."""
+    return {
+        "state": "closed",
+        "firstFailure": moment(10),
+        "lastFailure": moment(22),
+        "closedAt": moment(33),
+        "openedBy": "promised",
+        "orders": {"failed": 5, "refused": 21, "broken": 0, "promised": 10, "madeLater": 10},
+        "diners": 2,
+        "notTaken": 27 * 0.0038,
+        "failures": {"server_error": 5},
+        "canaries": {"server_error": 1, "ok": 1},
+        "transitions": [{"at": moment(11), "was": "closed", "state": "open"}],
+        "links": [{"id": 1, "followedAt": None, "by": ""}],
+        "firstSuccess": {"at": moment(30), "orderId": 2001},
+        "traffic": [
+            {"name": "menu", "calls": 2000, "failed": 0},
+            {"name": "login", "calls": 200, "failed": 0},
+            {"name": "franchises", "calls": 400, "failed": 0},
+        ],
+    }
+
+
 @pytest.fixture
 def evidence():
     """Of a drill without a fault."""
     told = list(orders())
     made = [answer.order_id for answer in told if answer.order_id]
     books = {order_id: booked(order_id) for order_id in made}
+    books[2001] = books[2001]._replace(settled_at=EPOCH + 30)
     books |= {9001 + number: Booked("failed", VEGGIE, 1, None, DINER, STORE, 100.0) for number in range(5)}
     return Evidence(
         limit=LIMIT,
@@ -63,6 +97,7 @@ def evidence():
             "jwtpizza_orders_promised_total": 10.0,
             "jwtpizza_pizzas_sold_total": 510.0,
             "jwtpizza_revenue_total": 510 * 0.0038,
+            OPENED: 2.0,
         },
         logged=Counter({SOLD: 500, PROMISED: 10, FAILED: 5, REFUSED: 21}),
         failures_logged=26,
@@ -70,6 +105,10 @@ def evidence():
         verified={f"pizza {order_id}": {"order": {"id": order_id}, "diner": {"id": DINER}} for order_id in made},
         asked=Counter(map(str, made)),
         link_said="Problem resolved. Pizza is back on the menu!",
+        incidents=[incident()],
+        circuits=Counter({(EPOCH + 11, "closed", "open"): 1, (EPOCH + 35, "closed", "open"): 1}),
+        canaries={"canary-1": (EPOCH + 12, "server_error"), "canary-2": (EPOCH + 25, "ok")},
+        epoch=EPOCH,
     )
 
 
@@ -123,6 +162,26 @@ def signed_for(evidence, **what):
     evidence.verified["pizza 3"] = evidence.verified["pizza 3"] | what
 
 
+def find(name, value):
+    """The incident says something else."""
+    return lambda evidence: evidence.incidents[0].__setitem__(name, value)
+
+
+def count(name, change):
+    """One of the incident's counts of orders is another one."""
+    return lambda evidence: evidence.incidents[0]["orders"].__setitem__(
+        name, evidence.incidents[0]["orders"][name] + change
+    )
+
+
+def traffic(name, **what):
+    def spoil(evidence):
+        next(row for row in evidence.incidents[0]["traffic"] if row["name"] == name).update(what)
+
+    return spoil
+
+
+ONE, ORDERS, DINERS, KINDS, BOUNDS, OPENERS, SUCCESS, TRAFFIC, CANARIES, CIRCUITS, COUNTED, LINK = OF_INCIDENTS
 LOST = "no order is lost, neither one that was sold nor one that was promised"
 TWICE = "no order is made twice, and a refused one is written nowhere"
 FORGED = "no pizza is forged"
@@ -187,6 +246,47 @@ FOUND = {
         "the support link of an admin's failed order ends the first outage",
         lambda evidence: setattr(evidence, "link_said", "Problem unresolved"),
     ),
+    "no incident": (ONE, lambda evidence: evidence.incidents.clear()),
+    "an incident too many": (ONE, lambda evidence: evidence.incidents.append(incident())),
+    "an incident that is not over": (ONE, find("state", "open")),
+    "a failed order that is in no incident": (ORDERS, count("failed", -1)),
+    "a refused order that is in it twice": (ORDERS, count("refused", 1)),
+    "an order that our own error broke": (ORDERS, count("broken", 1)),
+    "a promise that is in no incident": (ORDERS, count("promised", -1)),
+    "a promise that an incident takes for unkept": (ORDERS, count("madeLater", -1)),
+    "a diner who is missing": (DINERS, find("diners", 1)),
+    "an amount that is a satoshi short": (DINERS, find("notTaken", 27 * 0.0038 - 0.00000001)),
+    "a failure of another kind": (KINDS, find("failures", {"server_error": 4, "timeout": 1})),
+    "failures without a kind": (KINDS, find("failures", {"server_error": 4})),
+    "an incident that begins too early": (BOUNDS, find("firstFailure", moment(9.7))),
+    "an incident that begins too late": (BOUNDS, find("firstFailure", moment(10.1))),
+    "an incident that ends too early": (BOUNDS, find("lastFailure", moment(21.7))),
+    "an incident that ends too late": (BOUNDS, find("lastFailure", moment(22.1))),
+    "an incident that is opened by another": (OPENERS, find("openedBy", "refused")),
+    "a success that came late": (SUCCESS, find("firstSuccess", {"at": moment(31), "orderId": 2001})),
+    "a success in the middle of it": (SUCCESS, find("firstSuccess", {"at": moment(21), "orderId": None})),
+    "a success of another order": (SUCCESS, find("firstSuccess", {"at": moment(30), "orderId": 2002})),
+    "a call too few": (TRAFFIC, traffic("menu", calls=1100)),
+    "a call too many": (TRAFFIC, traffic("franchises", calls=700)),
+    "a login that failed": (TRAFFIC, traffic("login", failed=1)),
+    "calls that nobody counted": (TRAFFIC, find("traffic", [])),
+    "a canary that is missing": (CANARIES, find("canaries", {"ok": 1})),
+    "a canary that failed otherwise": (CANARIES, find("canaries", {"timeout": 1})),
+    "a change of a circuit that is missing": (CIRCUITS, find("transitions", [])),
+    "a change of a circuit that came later": (
+        CIRCUITS,
+        lambda evidence: evidence.incidents[0]["transitions"].append({"was": "closed", "state": "open"}),
+    ),
+    "a change of a circuit that the metrics alone know": (
+        COUNTED,
+        lambda evidence: evidence.metrics.update({OPENED.replace("closed", "half-open"): 1.0}),
+    ),
+    "a change of a circuit that the events have twice": (
+        COUNTED,
+        lambda evidence: evidence.circuits.update({(EPOCH + 11, "closed", "open"): 1}),
+    ),
+    "no link": (LINK, find("links", [])),
+    "a link that the service followed": (LINK, find("links", [{"followedAt": moment(20), "by": "the worker"}])),
 }
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from statistics import median
 from typing import NamedTuple
 
+from tests.drill import incidents
 from tests.drill.diners import SATOSHI, Told
 from tests.drill.evidence import HEALTHY, Evidence, Phase
 
@@ -224,6 +225,7 @@ REQUIREMENTS: dict[str, Callable[[Evidence], tuple[str, bool]]] = {
     "/api/status says down in each outage and up at the end": opened,
     "after each outage and the open period each order succeeds": recovered,
     "the support link of an admin's failed order ends the first outage": linked,
+    **incidents.REQUIREMENTS,
 }
 
 

@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
 
 POSTGRESQL = "postgres://postgres@127.0.0.1:5432"
-MARIADB_HOST, MARIADB_PORT = "127.0.0.1", 3306
+MARIADB = "mysql://root@127.0.0.1:3306"
 
 # The rows that a statement finds; one that changes something has done so when it returns, and finds none.
 Query = Callable[[str], list[tuple[Any, ...]]]
@@ -39,7 +40,7 @@ def new_postgresql(directory: Path) -> Iterator[Database]:
         pytest.skip(f"no PostgreSQL answers at {POSTGRESQL}: {error}")
     name = f"jwtpizza_{secrets.token_hex(6)}"
     connection.execute(f"CREATE DATABASE {name}")
-    yield Database(f"{POSTGRESQL}/{name}", postgresql(f"{POSTGRESQL}/{name}"))
+    yield Database(f"{POSTGRESQL}/{name}", asking("PostgreSQL", f"{POSTGRESQL}/{name}"))
     connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
     connection.close()
 
@@ -47,23 +48,14 @@ def new_postgresql(directory: Path) -> Iterator[Database]:
 @contextmanager
 def new_mariadb(directory: Path) -> Iterator[Database]:
     driver = pytest.importorskip("MySQLdb", reason="mysqlclient is not installed (requirements-mariadb.txt)")
-    address = {"host": MARIADB_HOST, "port": MARIADB_PORT, "user": "root", "autocommit": True}
-    try:
-        connection = driver.connect(**address, connect_timeout=2)
-    except driver.OperationalError as error:
-        pytest.skip(f"no MariaDB answers root at {MARIADB_HOST}:{MARIADB_PORT}: {error}")
-
-    def query(sql: str) -> list[tuple[Any, ...]]:
-        with connection.cursor() as cursor:
-            cursor.execute(sql)
-            return list(cursor.fetchall())
-
+    query = asking("MariaDB", f"{MARIADB}/mysql")
     name = f"jwtpizza_{secrets.token_hex(6)}"
-    query(f"CREATE DATABASE {name} CHARACTER SET utf8mb4")
-    query(f"USE {name}")
-    yield Database(f"mysql://root@{MARIADB_HOST}:{MARIADB_PORT}/{name}", query)
+    try:
+        query(f"CREATE DATABASE {name} CHARACTER SET utf8mb4")
+    except driver.OperationalError as error:
+        pytest.skip(f"no MariaDB answers at {MARIADB}: {error}")
+    yield Database(f"{MARIADB}/{name}", asking("MariaDB", f"{MARIADB}/{name}"))
     query(f"DROP DATABASE {name}")
-    connection.close()
 
 
 NEW = {"SQLite": new_sqlite, "PostgreSQL": new_postgresql, "MariaDB": new_mariadb}
@@ -79,13 +71,44 @@ def sqlite(path: Path) -> Query:
     return query
 
 
-def postgresql(url: str) -> Query:
-    """Asks a PostgreSQL database."""
+@contextmanager
+def postgresql_session(url: str) -> Iterator[Query]:
+    """Asks a PostgreSQL database over one connection, which keeps its locks and its transaction until the end."""
+    with closing(psycopg.connect(url, autocommit=True)) as connection:
 
-    def query(sql: str) -> list[tuple[Any, ...]]:
-        with psycopg.connect(url, autocommit=True) as connection:
+        def query(sql: str) -> list[tuple[Any, ...]]:
             cursor = connection.execute(sql)
             return cursor.fetchall() if cursor.description else []
+
+        yield query
+
+
+@contextmanager
+def mariadb_session(url: str) -> Iterator[Query]:
+    """The same of a MariaDB database."""
+    import MySQLdb
+
+    where = urlsplit(url)
+    address = {"host": where.hostname, "port": where.port, "user": where.username, "database": where.path[1:]}
+    with closing(MySQLdb.connect(**address, autocommit=True, connect_timeout=2)) as connection:
+
+        def query(sql: str) -> list[tuple[Any, ...]]:
+            with connection.cursor() as cursor:
+                cursor.execute(sql)
+                return list(cursor.fetchall())
+
+        yield query
+
+
+SESSION = {"PostgreSQL": postgresql_session, "MariaDB": mariadb_session}
+
+
+def asking(kind: str, url: str) -> Query:
+    """Asks a database of such a server, over a new connection each time."""
+
+    def query(sql: str) -> list[tuple[Any, ...]]:
+        with SESSION[kind](url) as ask:
+            return ask(sql)
 
     return query
 

@@ -1,4 +1,4 @@
-"""People in front of a browser: Debian's Chromium, headless."""
+"""A database of a service's own; and people in front of a browser: Debian's Chromium, headless."""
 
 import os
 from pathlib import Path
@@ -7,8 +7,38 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import sync_playwright
 
+from tests import servers
+from tests.e2e import books
+
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+
+
+@pytest.fixture(params=["SQLite"])
+def kind(request):
+    """Of the database that the service runs on."""
+    return request.param
+
+
+@pytest.fixture
+def database(kind, tmp_path):
+    with books.NEW[kind](tmp_path) as database:
+        yield database
+
+
+@pytest.fixture
+def server(kind):
+    """A database server of the test's own, to be stopped and started."""
+    try:
+        with servers.running(kind) as server:
+            yield server
+    except FileNotFoundError as missing:
+        pytest.skip(f"{kind} is not installed: {missing}")
+
+
+@pytest.fixture
+def query(database):
+    return database.query
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import Any
 
 import requests
@@ -58,6 +59,15 @@ def eventually(condition: Callable[[], Any], seconds: float = 30) -> None:
         time.sleep(0.02)
 
 
+def wait_for_redis(services: list[Service], state: str) -> None:
+    """Until each process of theirs says that Redis is so; any may answer."""
+
+    def said() -> set[str]:
+        return {service("GET", "/readyz").json()["redis"] for service in services for _ in range(8)}
+
+    eventually(lambda: said() == {state})
+
+
 def settle(service: Service, query: books.Query) -> None:
     """Has abandoned orders settled, until none is pending."""
 
@@ -98,6 +108,13 @@ def promise(
     return [answer.json()["order"]["id"] for answer in answers]
 
 
+def web_workers(service: Service) -> list[int]:
+    """The processes that granian serves with."""
+    children = Path(f"/proc/{service.process.pid}/task/{service.process.pid}/children").read_text()
+    names = {int(child): Path(f"/proc/{child}/cmdline").read_text() for child in children.split()}
+    return [child for child, name in names.items() if "resource_tracker" not in name]
+
+
 @contextmanager
 def working(service: Service, count: int = 1) -> Iterator[list[Worker]]:
     """That many workers side by side; none of them is left afterwards."""
@@ -121,6 +138,28 @@ def nobody_writes(database: books.Database) -> Iterator[None]:
         connection.execute("BEGIN IMMEDIATE")
         yield
         connection.execute("ROLLBACK")
+
+
+OTHERS = {
+    "postgres": "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()",
+    "mysql": "SELECT id FROM information_schema.processlist WHERE db = DATABASE() AND id <> CONNECTION_ID()",
+}
+CUT = {"postgres": "SELECT pg_terminate_backend({})", "mysql": "KILL {}"}
+
+
+def cut_off(database: books.Database) -> int:
+    """Has the server end everybody's connections to that database, until these are gone; how many there were."""
+    scheme = database.url.partition(":")[0]
+    found = database.query(OTHERS[scheme])
+    for [number] in found:
+        try:
+            database.query(CUT[scheme].format(number))
+        except Exception as error:
+            # Somebody was quicker to end it; PostgreSQL says nothing of that.
+            if "Unknown thread id" not in str(error):
+                raise
+    eventually(lambda: not {*found} & {*database.query(OTHERS[scheme])})
+    return len(found)
 
 
 def count(query: books.Query, status: str) -> int:

@@ -78,9 +78,9 @@ def scraped(monitor):
     eventually(lambda: len(monitor.query(f'timestamp(up{{job=~"jwtpizza.*"}} == 1) > {called}')) == 2)
 
 
-def test_every_expression_of_the_dashboard_returns_data(tmp_path):
+def test_every_expression_of_the_dashboard_returns_data(tmp_path, redis):
     with (
-        house(tmp_path, f"sqlite:///{tmp_path / 'live.sqlite3'}", ENVIRONMENT) as home,
+        house(tmp_path, f"sqlite:///{tmp_path / 'live.sqlite3'}", ENVIRONMENT | {"REDIS_URL": redis.url}) as home,
         prometheus(home, tmp_path) as monitor,
     ):
         scraped(monitor)

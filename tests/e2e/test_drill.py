@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import subprocess
 from threading import Timer
 
 import pytest
@@ -48,17 +47,7 @@ def checkout(tmp_path):
 @pytest.fixture
 def drill(checkout):
     """`script/drill` in a terminal of its own."""
-    process = subprocess.Popen(
-        # Who runs the tests in the background has them ignore it.
-        ["env", "--default-signal=INT", "script/drill", "--healthy=2", "--outage=2"],
-        cwd=checkout.folder,
-        env=checkout.env | {"TMPDIR": str(checkout.scratch)},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
+    process = checkout.terminal("script/drill", "--healthy=2", "--outage=2", TMPDIR=str(checkout.scratch))
     patience = Timer(120, process.kill)
     patience.start()
     yield process

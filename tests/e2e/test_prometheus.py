@@ -85,7 +85,7 @@ def test_an_open_circuit_is_told_within_20_seconds_and_so_is_its_end(tmp_path):
 
 
 def test_the_outage_at_its_real_traffic_is_told_within_a_minute_of_the_first_lost_order(tmp_path):
-    with watched(tmp_path, NO_CANARY) as (home, _, told):
+    with watched(tmp_path, NO_CANARY | BRIEF) as (home, _, told):
         token = home.service.log_in("d@jwt.com", "diner")
         assert placed(home, token) == 200
         home.factory.chaos("fail")
@@ -149,8 +149,9 @@ def emptied(expression):
     return expression
 
 
-def test_every_expression_of_the_rules_returns_data(tmp_path):
-    with watched(tmp_path, {"FACTORY_CANARY_SECONDS": "1"}) as (home, watch, _), ThreadPoolExecutor(8) as diners:
+def test_every_expression_of_the_rules_returns_data(tmp_path, redis):
+    all_of_it = {"FACTORY_CANARY_SECONDS": "1", "REDIS_URL": redis.url}
+    with watched(tmp_path, all_of_it) as (home, watch, _), ThreadPoolExecutor(8) as diners:
         token = home.service.log_in("d@jwt.com", "diner")
         home.factory.chaos("fail")
         assert 500 in diners.map(lambda _: placed(home, token), range(4))

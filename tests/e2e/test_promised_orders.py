@@ -8,12 +8,11 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 
-import psycopg
 import pytest
 import requests
 
 from tests.e2e import books
-from tests.e2e.steps import ENVIRONMENT, count, eventually, nobody_writes, order, promise, working
+from tests.e2e.steps import ENVIRONMENT, count, cut_off, eventually, nobody_writes, order, promise, working
 
 pytestmark = pytest.mark.slow
 
@@ -34,22 +33,6 @@ HASTY = {
 }
 SEEDS = {"SQLite": 1, "PostgreSQL": 2, "MariaDB": 3}
 EACH_DATABASE = pytest.mark.parametrize("kind", SEEDS, indirect=True)
-
-
-@pytest.fixture(params=["SQLite"])
-def kind(request):
-    return request.param
-
-
-@pytest.fixture
-def database(kind, tmp_path):
-    with books.NEW[kind](tmp_path) as database:
-        yield database
-
-
-@pytest.fixture
-def query(database):
-    return database.query
 
 
 @pytest.fixture
@@ -252,32 +235,33 @@ def test_an_order_whose_service_is_killed_between_its_promise_and_the_answer_is_
     assert factory.books() == {"made": 1, "attempts": 1, "ids": {str(made["id"]): 1}}
 
 
-def cut_off(server, name):
-    server.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
+LOCK = {
+    "PostgreSQL": ("BEGIN", "LOCK TABLE orders_order IN ACCESS EXCLUSIVE MODE"),
+    "MariaDB": ("LOCK TABLES orders_order WRITE",),
+}
 
 
-def trouble(database, felt):
+def trouble(kind, server, felt):
     """All orders are locked; connections are cut, again and again; then there are none at all until that is felt."""
-    with psycopg.connect(database.url) as connection:
-        connection.execute("LOCK TABLE orders_order IN ACCESS EXCLUSIVE MODE")
+    with books.SESSION[kind](server.url) as somebody:
+        for statement in LOCK[kind]:
+            somebody(statement)
         time.sleep(2)
-    name = database.url.rsplit("/", 1)[1]
-    with psycopg.connect(f"{books.POSTGRESQL}/postgres", autocommit=True) as server:
-        for _ in range(3):
-            cut_off(server, name)
-            time.sleep(0.3)
-        server.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
-        cut_off(server, name)
-        eventually(felt)
-        server.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+    for _ in range(3):
+        cut_off(books.Database(server.url, books.asking(kind, server.url)))
+        time.sleep(0.3)
+    server.stop()
+    eventually(felt)
+    server.start()
 
 
-@pytest.mark.parametrize("kind", ["PostgreSQL"], indirect=True)
-def test_the_worker_outlives_its_database(service, factory, database, query, token):
-    ids = promise(service, query, factory, token, 48, delay=500)
+@pytest.mark.parametrize("kind", ["PostgreSQL", "MariaDB"], indirect=True)
+def test_the_worker_outlives_its_database(kind, serve, server, factory):
+    service, query = serve(server.url, env=ENVIRONMENT), books.asking(kind, server.url)
+    ids = promise(service, query, factory, service.log_in("d@jwt.com", "diner"), 48, delay=500)
     with working(service) as [worker]:
         eventually(lambda: count(query, "fulfilled") >= 8)
-        trouble(database, felt=lambda: "the worker could not do its work" in worker.log.read_text())
+        trouble(kind, server, felt=lambda: "the worker could not do its work" in worker.log.read_text())
         assert count(query, "pending") > 0
         begun = time.monotonic()
         eventually(lambda: count(query, "pending") == 0)

@@ -19,6 +19,8 @@ from tests.e2e.steps import all_at_once, eventually
 pytestmark = pytest.mark.slow
 
 WORKERS = 2
+# What a machine that does something else as well makes of a few milliseconds.
+QUICK_SECONDS = 0.1
 EVERY_PIZZA = (1, 2, 3, 4, 5)
 TRANSITION = re.compile(r'^jwtpizza_factory_breaker_transitions_total\{from="(.+)",to="(.+)"\} (.+)$', re.MULTILINE)
 
@@ -56,8 +58,8 @@ def diners(service, count):
     """That many clients who order, and what they will be told."""
     told = []
     token = service.log_in("d@jwt.com", "diner")
-    shop = Shop(service.port, franchise_id=1, store_id=1, menu_ids=EVERY_PIZZA, secret=service.url)
-    return [Diner(shop, token, told) for _ in range(count)], told
+    shop = Shop(service.port, franchise_id=1, store_id=1, prices=dict.fromkeys(EVERY_PIZZA, 0), secret=service.url)
+    return [Diner(shop, "the diner", token, told) for _ in range(count)], told
 
 
 def attempts(factory):
@@ -103,7 +105,7 @@ def test_while_64_diners_hang_the_menu_is_as_quick_as_ever(breaker, start, facto
     assert {call.status for call in menu} == {200}
     assert {answer.status for answer in told if answer.begun > hanging.begun} == {503, 504}
     assert hanging.throughput(menu) >= 0.8 * healthy.throughput(menu)
-    assert hanging.steady_p99(menu) <= 2 * healthy.steady_p99(menu)
+    assert hanging.steady_p99(menu) <= max(2 * healthy.steady_p99(menu), QUICK_SECONDS)
 
 
 def test_sixteen_orders_at_once_do_not_wait_for_each_other(start, factory):

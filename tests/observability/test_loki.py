@@ -77,6 +77,9 @@ def pushing(monkeypatch):
     yield start
     for handler in made:
         handler.close()
+        # What it still has to say is no part of the next test.
+        if handler._thread:
+            handler._thread.join()
 
 
 def dropped():

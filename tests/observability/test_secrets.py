@@ -31,7 +31,7 @@ PASSWORD, WRONG, NEW = (f"{word}-{dice.token_hex(8)}" for word in ("right", "wro
 ADDRESS = f"{dice.token_hex(8)}@secret.example"
 TOKENS = {name: f"{name.lower()}-{dice.token_hex(16)}" for name in ("SECRET_KEY", "METRICS_TOKEN", "LOKI_TOKEN")}
 LOKI_USER = "12345"
-OF_DATABASE = "of-database-5b0c1d2e"
+OF_DATABASE, OF_REDIS = "of-database-5b0c1d2e", "of-redis-3c81f6a0"
 
 
 class Pushed(BaseHTTPRequestHandler):
@@ -53,7 +53,7 @@ def logged(settings, monkeypatch):
     """All that is logged meanwhile, as JSON, as text and at Loki's, with LOG_LEVEL=DEBUG."""
     for name, value in TOKENS.items():
         setattr(settings, name, value)
-    settings.LOG_BODIES = True
+    settings.LOG_BODIES, settings.REDIS_PASSWORD = True, OF_REDIS
     monkeypatch.setitem(settings.DATABASES["default"], "PASSWORD", OF_DATABASE)
     Pushed.got = []
     server = ThreadingHTTPServer(("127.0.0.1", 0), Pushed)
@@ -182,7 +182,7 @@ def break_down(known):
 
     def broken(*_, **__):
         raise RuntimeError(
-            f"{known['link']} {known['jwt']} {known['key']} Bearer {known['token']} {TOKENS} {OF_DATABASE}"
+            f"{known['link']} {known['jwt']} {known['key']} Bearer {known['token']} {TOKENS} {OF_DATABASE} {OF_REDIS}"
         )
 
     with mock.patch.object(sales, "place_order", broken):
@@ -205,7 +205,7 @@ def test_no_secret_is_ever_logged(known, logged, factory, settings):
         "canary",
     ]
     assert [part for part in [*expected, r"\"type\": \"factory\"", '"type": "exception"'] if part not in said] == []
-    secrets = [PASSWORD, WRONG, NEW, ADDRESS, OF_DATABASE, *TOKENS.values()]
+    secrets = [PASSWORD, WRONG, NEW, ADDRESS, OF_DATABASE, OF_REDIS, *TOKENS.values()]
     secrets += [known[name] for name in ("token", "admin", "jwt", "key", "csrf")] + known["sessions"]
     assert {secret: said.count(secret) for secret in secrets if secret in said} == {}
     assert not re.search(r"eyJ[\w-]{20,}", said)
@@ -263,11 +263,13 @@ def test_a_database_that_does_not_answer_is_told_of_without_its_password(form):
 
 @pytest.mark.parametrize("password", [OF_DATABASE, f"{OF_DATABASE}%2F@"])
 @pytest.mark.parametrize(
-    "text", ["$DATABASE_URL", "a traceback with $(python3 -c 'import os; print(repr(os.environ))')"]
+    "text", ["$DATABASE_URL $REDIS_URL", "a traceback with $(python3 -c 'import os; print(repr(os.environ))')"]
 )
 def test_what_a_program_prints_of_its_environment_is_relayed_without_them(tmp_path, password, text):
     (tmp_path / "Procfile").write_text(f'web: echo "{text}"\n')
     url = f"postgres://jwtpizza:{password}@127.0.0.1/db"
-    said = printed([sys.executable, "-m", "script.processes", "web"], url, "json", cwd=tmp_path, env=TOKENS)
+    env = TOKENS | {"REDIS_URL": f"redis://:{OF_REDIS}@127.0.0.1:6379/0"}
+    said = printed([sys.executable, "-m", "script.processes", "web"], url, "json", cwd=tmp_path, env=env)
     assert "postgres://jwtpizza:" in said
-    assert [secret for secret in (OF_DATABASE, *TOKENS.values()) if secret in said] == []
+    assert "redis://:" in said
+    assert [secret for secret in (OF_DATABASE, OF_REDIS, *TOKENS.values()) if secret in said] == []

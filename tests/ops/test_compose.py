@@ -76,6 +76,7 @@ def port_inside(service: str) -> set[int]:
         "worker": {SERVICES["worker"]["environment"].get("WORKER_METRICS_PORT", 0)},
         "sandbox": {SERVICES["sandbox"]["environment"]["FACTORY_PORT"]},
         "postgres": {5432},
+        "redis": {6379},
         "prometheus": {9090},
         "alertmanager": {9093},
         "loki": {yaml_of("loki/loki.yml")["server"]["http_listen_port"]},
@@ -288,13 +289,13 @@ def addresses() -> list[tuple[str, str, int]]:
     found = []
     for file in files:
         text = "\n".join(line for line in (OPS / file).read_text().splitlines() if "--web.external-url" not in line)
-        for host, port in re.findall(r"(?:http://|@)([a-z]+):(\d+)", text):
+        for host, port in re.findall(r"(?:http://|redis://|@)([a-z]+):(\d+)", text):
             found.append((file, host, int(port)))
     return found
 
 
 def test_each_address_is_a_containers_and_its_port_is_open():
-    assert len(addresses()) >= 7
+    assert len(addresses()) >= 8
     for file, host, port in addresses():
         assert port in port_inside(host), (file, host, port)
 

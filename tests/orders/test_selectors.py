@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 from decimal import Decimal
-from itertools import pairwise
+from itertools import chain, pairwise
 
 import pytest
 from django.db.models import Q
@@ -324,3 +324,63 @@ def test_a_chunk_costs_two_queries(provo, ann, django_assert_num_queries):
         assert [(order.store.name, order.diner.name, len(order.items.all())) for order in chunk] == [
             ("Provo", "Ann", 2)
         ] * 3
+
+
+# --- a diner's history ----------------------------------------------------------------------------
+
+
+def pages(who, statuses="all"):
+    """All pages of a history, as ids, up to the one after which there are no more."""
+    read = []
+    while True:
+        found, more = selectors.history(diner=who, statuses=statuses, page=len(read) + 1)
+        read.append([receipt.id for receipt in found])
+        if not more:
+            return read
+
+
+@pytest.mark.parametrize("count", [0, 1, 9, 10, 11, 20, 21])
+def test_a_history_is_read_in_pages_of_ten_newest_first(provo, ann, count):
+    ids = [placed(at=provo, by=ann, minutes=count - number).pk for number in range(count)][::-1]
+    placed(at=provo, by=diner("Bob"))
+    read = pages(ann)
+    assert list(chain(*read)) == ids
+    assert [len(page) for page in read[:-1]] == [10] * (len(read) - 1)
+    assert 0 < len(read[-1]) <= 10 or not ids
+    assert selectors.history(diner=ann, statuses="all", page=len(read) + 1) == ([], False)
+
+
+@pytest.mark.parametrize("statuses", selectors.HISTORY)
+def test_a_history_has_the_statuses_that_were_asked_for(provo, ann, statuses):
+    orders = [placed(at=provo, by=ann, status=status) for status in [*Status] * 5]
+    wanted = [order.pk for order in orders[::-1] if order.status in selectors.HISTORY[statuses]]
+    assert list(chain(*pages(ann, statuses))) == wanted
+
+
+def test_a_receipt_has_the_pizzas_of_its_own_order_and_costs_three_queries(
+    provo, rival, ann, django_assert_num_queries
+):
+    first = placed(at=provo, by=ann, pizzas=["Veggie", "Crusty"])
+    second = placed(at=rival, by=ann, pizzas=["Veggie"])
+    with django_assert_num_queries(3):
+        [newer, older], _ = selectors.history(diner=ann, statuses="", page=1)
+    assert [pizza.description for pizza in older.pizzas] == ["Veggie", "Crusty"]
+    assert (
+        newer.id,
+        newer.diner_id,
+        newer.store_id,
+        newer.franchise_id,
+        newer.created_at,
+        newer.status,
+        newer.jwt,
+    ) == (
+        second.pk,
+        ann.pk,
+        rival.pk,
+        rival.franchise_id,
+        NOON,
+        "fulfilled",
+        "pizza",
+    )
+    assert [(pizza.order_id, pizza.price) for pizza in newer.pizzas] == [(second.pk, Decimal(1))]
+    assert older.id == first.pk

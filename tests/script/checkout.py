@@ -7,6 +7,7 @@ import subprocess
 import sysconfig
 import time
 import venv
+from contextlib import suppress
 from pathlib import Path
 from threading import Timer
 
@@ -57,14 +58,31 @@ class Checkout:
 
     def processes(self):
         """The command line of each living process that began here, by its id."""
-        found = {}
-        for process in Path("/proc").glob("[0-9]*"):
-            try:
-                if f"CHECKOUT={self.folder}\0".encode() in (process / "environ").read_bytes():
-                    found[int(process.name)] = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-            except OSError:
-                continue  # it has ended meanwhile, or is somebody else's
-        return found
+        return living(f"CHECKOUT={self.folder}\0")
+
+    def terminal(self, *command, stderr=subprocess.STDOUT, **env):
+        """The command, run in a terminal of its own: a session that hears of no other's Ctrl-C."""
+        return subprocess.Popen(
+            # Who runs the tests in the background has them ignore it, and no shell can trap what it was told to ignore.
+            ["env", "--default-signal=INT", *command],
+            cwd=self.folder,
+            env=self.env | env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+            start_new_session=True,
+        )
+
+
+def living(mark):
+    """The command line of each living process that has this in its environment, by its id."""
+    found = {}
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has ended meanwhile, or is somebody else's
+            if mark.encode() in (process / "environ").read_bytes():
+                found[int(process.name)] = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+    return found
 
 
 class Server:
@@ -72,20 +90,8 @@ class Server:
 
     def __init__(self, checkout, *, stdout=None, **env):
         self.checkout, self.said, self.begun = checkout, "", time.monotonic()
-        command = ["env", "--default-signal=INT", "script/server"]
-        if stdout:
-            command = ["bash", "-c", f'exec 2>&1 >"{stdout}" env --default-signal=INT script/server']
-        self.process = subprocess.Popen(
-            # Who runs the tests in the background has them ignore it, and no shell can trap what it was told to ignore.
-            command,
-            cwd=checkout.folder,
-            env=checkout.env | env,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
+        command = ["bash", "-c", f'exec 2>&1 >"{stdout}" script/server'] if stdout else ["script/server"]
+        self.process = checkout.terminal(*command, **env)
 
     def __enter__(self):
         return self

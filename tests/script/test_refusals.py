@@ -149,6 +149,7 @@ IMPOSSIBLE = {
         "FACTORY_BREAKER_SLOW": "0.0",
         "FACTORY_BREAKER_OPEN_SECONDS": "-10.0",
         "FACTORY_BREAKER_OPEN_SECONDS_MOST": "0.0",
+        "INCIDENT_HEALTHY_SECONDS": "0.0",
         "DB_SLOW_SECONDS": "0.0",
     },
     "0 or more": {
@@ -242,6 +243,24 @@ def test_a_proxy_without_an_address_is_refused(checkout, value):
 
 
 @pytest.mark.parametrize(
+    "url",
+    [
+        "redis:6379",
+        "http://:hunter2@redis:6379",
+        "redis://:hunter2@redis:port",
+        "redis://:hunter2/@redis:6379",
+        "redis://:hunter2@redis:6379/first",
+        "redis://:hunter2@redis:6379/0?socket_timeout=60",
+        "redis://:hunter2@[::1:6379",
+    ],
+)
+def test_a_redis_without_an_address_is_refused_without_its_password(checkout, url):
+    assert said(checkout.manage("check", REDIS_URL=url)) == (
+        "REDIS_URL is no address of a Redis, as redis://:password@host:6379/0 is (rediss:// for TLS, and no options)."
+    )
+
+
+@pytest.mark.parametrize(
     ("env", "sentence"),
     [
         ({"LOG_FORMAT": "xml"}, 'LOG_FORMAT is "xml": it is json or text.'),
@@ -270,6 +289,39 @@ def test_a_proxy_without_an_address_is_refused(checkout, value):
 )
 def test_logs_that_could_not_be_kept_are_refused(checkout, env, sentence):
     assert said(checkout.manage("check", **env)) == sentence
+
+
+NO_WEBHOOK = "INCIDENT_WEBHOOK_URL is no address to post to, as https://hooks.slack.com/services/… is (no user in it)."
+SECRET_PATH = "/services/T0/B0/a-secret"
+
+
+@pytest.mark.parametrize(
+    ("env", "sentence"),
+    [
+        *(
+            (
+                {"INCIDENT_WEBHOOK_URL": url},
+                NO_WEBHOOK,
+            )
+            for url in (
+                f"hooks.example{SECRET_PATH}",
+                f"https://me:secret@hooks.example{SECRET_PATH}",
+                f"https://hooks.example:port{SECRET_PATH}",
+                f"https://hooks.example{SECRET_PATH} ",
+                f"https://hooks.example{SECRET_PATH}é",
+            )
+        ),
+        (
+            PRODUCTION | {"INCIDENT_WEBHOOK_URL": f"http://hooks.example{SECRET_PATH}"},
+            "INCIDENT_WEBHOOK_URL would be sent in the clear: it has to begin with https://.",
+        ),
+    ],
+    ids=["no scheme", "a user", "a port that is none", "a space", "a letter of another script", "in the clear"],
+)
+def test_a_webhook_that_could_not_be_posted_to_is_refused_without_its_address(checkout, env, sentence):
+    refused = checkout.manage("check", **env)
+    assert said(refused) == sentence
+    assert "a-secret" not in refused.stderr
 
 
 def test_people_at_a_terminal_read_a_sentence(checkout):

@@ -1,4 +1,4 @@
-"""The worker: makes promised orders, decides abandoned ones, flies the canary."""
+"""The worker: makes promised orders, decides abandoned ones, flies the canary, tells of incidents."""
 
 import logging
 import signal
@@ -11,7 +11,10 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import connection
 
+from jwtpizza.incidents.services import notices
+from jwtpizza.incidents.services.lifecycle import start_keeping
 from jwtpizza.observability import metrics
+from jwtpizza.shared import start_listening
 from orders.services import later, links, outages, sales
 
 log = logging.getLogger("orders")
@@ -63,11 +66,15 @@ class Command(BaseCommand):
         metrics.tidy()
         if settings.WORKER_METRICS_PORT:
             metrics.serve(settings.WORKER_METRICS_HOST, settings.WORKER_METRICS_PORT)
+        start_listening()
         _safely(sales.fetch_factory_keys)
+        start_keeping("worker", look_seconds=POLL_SECONDS)
         if settings.FACTORY_CANARY_SECONDS:
             _every(settings.FACTORY_CANARY_SECONDS, outages.fly_canary, stop)
         if settings.FACTORY_FOLLOW_SUPPORT_LINK:
             _every(TROUBLE_SECONDS, links.follow_latest, stop)
+        if settings.INCIDENT_WEBHOOK_URL:
+            _every(TROUBLE_SECONDS, notices.send_due, stop)
         while not stop.is_set():
             decided = _safely(lambda: later.decide_due(stopped=stop.is_set))
             if not decided:

@@ -8,6 +8,7 @@ from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 
 from jwtpizza.accounts.models import User
+from jwtpizza.databases import connections
 from orders.factory import client, gateway, keys
 from orders.factory.errors import (
     BadJwt,
@@ -229,7 +230,7 @@ def test_who_waits_for_a_place_holds_no_connection(one_place_and_one_waits, dine
         held.append(connection.connection is not None)
         return False
 
-    monkeypatch.setattr(sales, "connection", Pooled())
+    monkeypatch.setattr(connections, "connection", Pooled())
     gateway.GUARD.bulkhead._wait = in_vain
     kitchen.does(lambda _: second.append(diner.order(2)), None)
     assert diner.order(1).status_code == 200
@@ -238,7 +239,7 @@ def test_who_waits_for_a_place_holds_no_connection(one_place_and_one_waits, dine
 
 def test_while_an_order_waits_for_the_factory_it_holds_no_connection(diner, kitchen, monkeypatch):
     held = []
-    monkeypatch.setattr(sales, "connection", Pooled())
+    monkeypatch.setattr(connections, "connection", Pooled())
     kitchen.does(lambda _: held.append(connection.connection is not None))
     assert diner.order(1).status_code == 200
     assert held == [False]

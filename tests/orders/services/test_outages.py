@@ -8,7 +8,7 @@ from random import Random
 from types import SimpleNamespace
 
 import pytest
-from django.db import InterfaceError, OperationalError
+from django.db import InterfaceError, OperationalError, transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -91,6 +91,21 @@ def test_another_worker_knows_of_it_within_a_second(clock, demo):
     assert not selectors.chaos_is_on()
     clock.now += 0.1
     assert selectors.chaos_is_on()
+
+
+def test_another_process_knows_of_it_at_once_when_the_switch_is_told(clock, demo):
+    assert not selectors.chaos_is_on()
+    ChaosSwitch.objects.create(until=timezone.now() + timedelta(minutes=15))
+    selectors.CHAOS_SWITCHED.renew()
+    assert selectors.chaos_is_on()
+
+
+def test_the_switch_is_told_after_the_commit_and_not_before(clock, demo):
+    before = selectors.CHAOS_SWITCHED()
+    with transaction.atomic():
+        outages.switch_chaos(on=True)
+        assert selectors.CHAOS_SWITCHED() == before
+    assert selectors.CHAOS_SWITCHED() != before
 
 
 def test_an_order_that_chaos_strikes_fails_and_the_factory_is_not_asked(admin, diner, kitchen, dice, counted):
@@ -258,7 +273,7 @@ def test_a_worker_that_comes_back_after_that_long_begins_anew(row):
     WorkerCircuit.objects.update(told_at=from_now(-60))
     assert selectors.CIRCUITS() == []
     row()
-    selectors.CIRCUITS.forget()
+    selectors.CIRCUITS._known = None
     assert [circuit.state for circuit in selectors.CIRCUITS()] == ["closed"]
 
 

@@ -1,0 +1,39 @@
+"""Django's backend for PostgreSQL, with another look at what comes out of its pool."""
+
+from typing import Any
+
+import psycopg
+from django.db.backends.postgresql import base
+from psycopg_pool import ConnectionPool
+
+from jwtpizza.databases.idle import has_news
+from jwtpizza.turns import TURNS
+
+
+class DatabaseWrapper(base.DatabaseWrapper):
+    def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
+        """One that works: where the first does not, all are looked at, for the server was hardly gone for one alone.
+
+        With Django's CONN_HEALTH_CHECKS the pool waits a second after the second that does not, and then gives up.
+        """
+        with TURNS.aside():
+            connection = super().get_new_connection(conn_params)
+            if self.pool and not _works(connection):
+                self.pool.putconn(connection)
+                self.pool.check()
+                connection = super().get_new_connection(conn_params)
+        return connection
+
+    def _commit(self) -> Any:
+        with TURNS.aside():
+            return super()._commit()  # type: ignore[misc]
+
+
+def _works(connection: Any) -> bool:
+    try:
+        if not has_news(connection.fileno()):
+            return True
+        ConnectionPool.check_connection(connection)
+    except psycopg.Error:
+        return False
+    return True

@@ -1,0 +1,104 @@
+"""The course of an incident, in spans of time that are equally long."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+from django.db.models import (
+    Avg,
+    Case,
+    Count,
+    DurationField,
+    ExpressionWrapper,
+    F,
+    IntegerField,
+    Max,
+    Q,
+    Sum,
+    Value,
+    When,
+)
+
+from jwtpizza.incidents.models import Event, Kind
+from jwtpizza.incidents.selectors.facts.known import Span
+from jwtpizza.incidents.selectors.troubles import within
+from orders.models import Order, Reason, Status
+
+MOST = 30
+# What one wants to see of the time before and after, at least.
+LEAD = timedelta(seconds=60)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+LENGTHS = [timedelta(seconds=seconds) for seconds in (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600)]
+DAY = timedelta(days=1)
+
+
+class Course(NamedTuple):
+    """From when until when to tell of, and how long each span is."""
+
+    start: datetime
+    end: datetime
+    length: timedelta
+
+    @property
+    def starts(self) -> list[datetime]:
+        """When each span begins."""
+        number = -((self.start - self.end) // self.length)
+        return [self.start + step * self.length for step in range(max(1, number))]
+
+
+def course(first: datetime, last: datetime, until: datetime) -> Course:
+    """That time with a little of the time before and after it, in 30 spans at most of a length that reads well."""
+    lead = max(LEAD, (last - first) / 5)
+    # The start is rounded down, by a span at most.
+    least = (last - first + 2 * lead) / (MOST - 1)
+    length = next((length for length in LENGTHS if length >= least), DAY * -(-least // DAY))
+    start = first - lead
+    return Course(start - (start - EPOCH) % length, min(until, last + lead), length)
+
+
+def spans(told: Course) -> list[Span]:
+    """What became of the orders in each; two queries."""
+    decided: dict[int, tuple[Any, ...]] = {number: tuple(row) for number, *row in _decided(told)}
+    refused: dict[int, int] = dict(_refused(told))
+    found = []
+    for number, start in enumerate(told.starts):
+        made, failed, *took = decided.get(number, (0, 0, None, None))
+        found.append(Span(start, made, failed, refused.get(number, 0), *map(_seconds, took)))
+    return found
+
+
+def _decided(told: Course) -> Any:
+    took = ExpressionWrapper(F("settled_at") - F("created_at"), output_field=DurationField())
+    # One that was abandoned took as long as its lease, and had no answer.
+    at_once = Q(promised=False) & ~Q(reason=Reason.ABANDONED)
+    decided = [Status.FULFILLED, Status.FAILED]
+    orders = Order.objects.filter(status__in=decided).exclude(reason=Reason.DINER_DELETED)
+    during = orders.filter(within("settled_at", since=told.start, until=told.end))
+    rows = during.annotate(span=_number("settled_at", told))
+    found = (
+        rows.order_by()
+        .values("span")
+        .annotate(
+            made=Count("pk", filter=Q(status=Status.FULFILLED)),
+            lost=Count("pk", filter=Q(status=Status.FAILED)),
+            mean=Avg(took, filter=at_once),
+            slowest=Max(took, filter=at_once),
+        )
+    )
+    return found.values_list("span", "made", "lost", "mean", "slowest")
+
+
+def _refused(told: Course) -> Any:
+    refused = Event.objects.filter(within("at", since=told.start, until=told.end), kind=Kind.REFUSED)
+    counted = refused.order_by().annotate(span=_number("at", told)).values("span").annotate(number=Sum("count"))
+    return counted.values_list("span", "number")
+
+
+def _number(column: str, told: Course) -> Case:
+    """In which span a row is; no arithmetic with dates is the same in all databases."""
+    ends = enumerate(told.starts[1:])
+    before = [When(**{f"{column}__lt": end}, then=Value(number)) for number, end in ends]
+    return Case(*before, default=Value(len(told.starts) - 1), output_field=IntegerField())
+
+
+def _seconds(duration: timedelta | None) -> float | None:
+    return None if duration is None else duration.total_seconds()

@@ -1,0 +1,148 @@
+"""An incident opens with the first failure and closes once all has been well for a while.
+
+Everything is read from orders and events, and each step is one conditional write: whoever runs this, however many at
+once, and wherever one of them is killed, the same incidents come of it.
+"""
+
+import logging
+import math
+import threading
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import IntegrityError, connection, transaction
+from django.db.models import F, OuterRef, Subquery, Sum, Value
+from django.db.models.functions import Coalesce
+
+from franchises.models import Store
+from jwtpizza.fields import BitcoinField, database_now
+from jwtpizza.incidents.models import Incident, Notice
+from jwtpizza.incidents.selectors import troubles
+from jwtpizza.incidents.services import events
+from orders.models import Order, Status
+
+log = logging.getLogger("jwtpizza.incidents")
+
+TICK_SECONDS = 1.0
+# Between two looks of a process that takes orders; the worker looks each second.
+LOOK_SECONDS = 10.0
+# What has happened is in the database by then, whichever process saw it.
+GRACE = timedelta(seconds=5)
+
+
+def watch() -> None:
+    """Brings incidents up to what is known by now. Raises django.db.Error."""
+    while _step():
+        pass
+
+
+def _step() -> bool:
+    """One step, if there is one to take; whether there may be another."""
+    now = database_now()
+    incident, before = troubles.open_incident(), troubles.last_closed_at()
+    first = troubles.first_trouble(after=max(now - troubles.DAY, before or troubles.recorded_since()))
+    if incident is None:
+        return first is not None and _open(first, before)
+    if first and first < incident.first_at:
+        # Somebody's journal came late.
+        Incident.objects.filter(pk=incident.pk).update(first_at=first)
+    return _go_on(incident, now)
+
+
+def _open(first: datetime, before: datetime | None) -> bool:
+    """`before` is when the last incident closed, by the time that `first` was found."""
+    wrong = stores_wrong()
+    try:
+        with transaction.atomic():
+            incident = Incident.objects.create(first_at=first, last_at=first, wrong_before=wrong)
+            if troubles.last_closed_at() != before:
+                raise IntegrityError("somebody has opened it and closed it meanwhile")
+            _tell(incident, Notice.Word.OPENED)
+    except IntegrityError:
+        pass  # somebody was quicker
+    else:
+        log.error("incident %d is open: its first failure was at %s", incident.pk, first.isoformat())
+    return True
+
+
+def _go_on(incident: Incident, now: datetime) -> bool:
+    """Takes in what failed within the healthy time; once there was such a time without a failure, it is over."""
+    healthy = timedelta(seconds=settings.INCIDENT_HEALTHY_SECONDS)
+    last = incident.last_at
+    if later := troubles.last_trouble(after=last, until=last + healthy):
+        return _take_in(incident, later)
+    well = troubles.first_success(after=last)
+    again = troubles.first_trouble(after=last)
+    if again and (well is None or again <= well + healthy):
+        return _take_in(incident, again)
+    if well and now > well + healthy + GRACE:
+        return _close(incident, well + healthy)
+    return False
+
+
+def _take_in(incident: Incident, later: datetime) -> bool:
+    return bool(Incident.objects.filter(pk=incident.pk, is_open=True, last_at__lt=later).update(last_at=later))
+
+
+def _close(incident: Incident, at: datetime) -> bool:
+    wrong = set(stores_wrong()) - set(incident.wrong_before)
+    with transaction.atomic():
+        still = Incident.objects.filter(pk=incident.pk, is_open=True, last_at=incident.last_at)
+        closed = still.update(is_open=None, closed_at=at, stores_wrong=len(wrong))
+        if closed:
+            _tell(incident, Notice.Word.CLOSED)
+    if closed:
+        log.warning("incident %d is closed", incident.pk)
+    return True
+
+
+def _tell(incident: Incident, word: Notice.Word) -> None:
+    """In the transaction that makes it true, so that a crash can't come in between."""
+    if settings.INCIDENT_WEBHOOK_URL:
+        Notice.objects.create(incident=incident, word=word)
+
+
+def stores_wrong() -> list[int]:
+    """The stores whose revenue is not what their orders have cost; one statement, which reads the sales of all time."""
+    sold = Order.objects.filter(store=OuterRef("pk"), status=Status.FULFILLED).values("store").annotate(Sum("total"))
+    cost = Coalesce(Subquery(sold.values("total__sum")), Value(0), output_field=BitcoinField())
+    return list(Store.objects.annotate(cost=cost).exclude(revenue=F("cost")).values_list("pk", flat=True))
+
+
+def keep(look_seconds: float = LOOK_SECONDS) -> None:
+    """Keeps what this process notes, each second, and looks after the incidents, for ever."""
+    looked = -math.inf
+    while True:
+        look = time.monotonic() - looked >= look_seconds
+        if look:
+            looked = time.monotonic()
+        _keep(look=look)
+        connection.close()
+        time.sleep(TICK_SECONDS)
+
+
+def _keep(*, look: bool) -> None:
+    """Whatever of it fails, the rest is done."""
+    drained = _safely(events.drain)
+    if look:
+        _safely(events.adopt)
+        _safely(events.keep_traffic)
+    if look or drained:
+        _safely(watch)
+
+
+def _safely(work: Callable[[], Any]) -> Any:
+    try:
+        return work()
+    except Exception:
+        log.exception("incidents could not be looked after: %s", work.__name__)
+        return None
+
+
+def start_keeping(role: str, look_seconds: float = LOOK_SECONDS) -> None:
+    """Has this process note its start, and keep what it notes from now on; see `keep`."""
+    events.note_start(role)
+    threading.Thread(target=keep, args=[look_seconds], name="incidents", daemon=True).start()
