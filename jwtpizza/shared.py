@@ -144,9 +144,6 @@ class Link:
         if heard.get_message(timeout=SILENT_SECONDS) is None:
             raise TimeoutError("it does not answer")
         _tally(self._redis, "asked", "", now=time.time(), since=0, start=0, seconds=60)
-        # What was told meanwhile was told to nobody.
-        for slot in SLOTS:
-            _renew(slot)
         with self._lock:
             before, self._up = self._up, True
         if before is False:

@@ -108,7 +108,7 @@ class OperationsViewSet(ApiViewSet):
                 raise Http404
             case HTTPStatus.UNAUTHORIZED:
                 raise NotAuthenticated
-        return HttpResponse(metrics.Page(database=True).text(), CONTENT_TYPE_LATEST)
+        return HttpResponse(metrics.Page(service=True).text(), CONTENT_TYPE_LATEST)
 
 
 class NotAnEndpoint(ApiViewSet):

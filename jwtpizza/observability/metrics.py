@@ -27,15 +27,16 @@ log = logging.getLogger("jwtpizza.metrics")
 TAKEN_SECONDS = 10.0
 
 Source = Callable[[], Iterable[Metric]]
-_known: list[Source] = []
+_of_database: list[Source] = []
+_of_process: list[Source] = []
 
 # The first answer would be about no time at all.
 psutil.cpu_percent()
 
 
-def register(source: Source) -> None:
-    """Adds what `source` reads in the database to each page of the service."""
-    _known.append(source)
+def register(source: Source, *, in_database: bool = True) -> None:
+    """Adds what `source` reads to each page of the service: in the database, unless the process knows it by itself."""
+    (_of_database if in_database else _of_process).append(source)
 
 
 def gauge(name: str, meaning: str, value: float) -> GaugeMetricFamily:
@@ -50,10 +51,10 @@ def tidy() -> None:
 
 
 class Page:
-    """What stands on the page; `database` is whether what the database knows does."""
+    """What stands on the page; `service` is whether it has what was registered, which is of the service alone."""
 
-    def __init__(self, *, database: bool) -> None:
-        self._database = database
+    def __init__(self, *, service: bool) -> None:
+        self._service = service
 
     def collect(self) -> Iterator[Metric]:
         folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
@@ -61,7 +62,8 @@ class Page:
         yield gauge("jwtpizza_machine_cpu_ratio", "How busy the processors are.", psutil.cpu_percent() / 100)
         memory = psutil.virtual_memory().percent / 100
         yield gauge("jwtpizza_machine_memory_ratio", "How much of the memory is in use.", memory)
-        if self._database:
+        if self._service:
+            yield from (metric for source in _of_process for metric in source())
             yield from _asked()
 
     def text(self) -> bytes:
@@ -77,7 +79,7 @@ def _asked() -> Iterator[Metric]:
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
-        known = [metric for source in _known for metric in source()]
+        known = [metric for source in _of_database for metric in source()]
     except (DatabaseError, InterfaceError):
         log.exception("the database could not be asked for metrics")
         up = False
@@ -101,7 +103,7 @@ def _application(environ: dict[str, Any], start_response: Callable[..., Any]) ->
     if status == HTTPStatus.OK and environ["PATH_INFO"] != "/metrics":
         status = HTTPStatus.NOT_FOUND
     try:
-        body = Page(database=False).text() if status == HTTPStatus.OK else b""
+        body = Page(service=False).text() if status == HTTPStatus.OK else b""
     except Exception:
         log.exception("the page could not be made")
         status = HTTPStatus.INTERNAL_SERVER_ERROR

@@ -190,38 +190,42 @@ def _sale(order: Order) -> Sale:
 def _record(wanted: Wanted, *, promised: bool = False) -> Sale:
     """A pending order in the books, at the menu's prices.
 
-    Raises NotFound, IntegrityError when its key is taken, and Undecided when it will be made if it is in the books,
-    and the database went away before it said so.
+    Raises NotFound, and what `_write` does.
     """
-    try:
-        sale = _recorded(wanted, promised=promised)
-    except (OperationalError, InterfaceError) as error:
-        if promised or wanted.key:
-            raise Undecided from error
-        raise
-    if promised:
-        _count_promise()
-    return sale
-
-
-def _recorded(wanted: Wanted, *, promised: bool) -> Sale:
-    """What is ordered is looked up before the transaction, which on SQLite keeps everybody else from writing."""
+    # What is ordered is looked up before the transaction, which on SQLite keeps everybody else from writing.
     store = franchises.store(franchise_id=wanted.franchise_id, store_id=wanted.store_id)
     items = menu.items(wanted.menu_ids)
     order = Order(diner=wanted.diner, store=store, total=sum(item.price for item in items), promised=promised)
     order.idempotency_key, order.fingerprint = wanted.key, wanted.fingerprint()
-    lease = BACKOFF_LEAST if promised else settings.ORDER_LEASE
     bought = [{"item": item.pk, "name": item.title, "price": as_satoshi(item.price)} for item in items]
-    with transaction.atomic():
-        order.pk = _adding(lease, promised=promised).add(
-            diner=wanted.diner.pk,
-            store=store.pk,
-            total=as_satoshi(order.total),
-            idempotency_key=order.idempotency_key,
-            fingerprint=order.fingerprint,
-        )
-        _ADD_ITEMS.add_all([{"order": order.pk, **columns} for columns in bought])
+    _write(order, bought)
+    if promised:
+        _count_promise()
     return Sale(order, [Pizza(order.pk, None, item.pk, item.title, item.price) for item in items])
+
+
+def _write(order: Order, bought: list[dict[str, Any]]) -> None:
+    """The order and its items, or neither.
+
+    Raises IntegrityError when its key is taken, and Undecided when it will be made if it is in the books, and the
+    database went away while it was to say so.
+    """
+    lease, written = BACKOFF_LEAST if order.promised else settings.ORDER_LEASE, False
+    try:
+        with transaction.atomic():
+            order.pk = _adding(lease, promised=order.promised).add(
+                diner=order.diner_id,
+                store=order.store_id,
+                total=as_satoshi(order.total),
+                idempotency_key=order.idempotency_key,
+                fingerprint=order.fingerprint,
+            )
+            _ADD_ITEMS.add_all([{"order": order.pk, **columns} for columns in bought])
+            written = True
+    except (OperationalError, InterfaceError) as error:
+        if written and (order.promised or order.idempotency_key):
+            raise Undecided from error
+        raise
 
 
 def _satoshi(amount: int) -> Value:

@@ -43,11 +43,13 @@ def test_while_the_database_is_gone_it_tells_so_and_all_that_was_counted(anonymo
             raise OperationalError("gone")
 
     monkeypatch.setattr(metrics, "connection", Gone())
+    monkeypatch.setattr(metrics, "_of_process", [lambda: [metrics.gauge("known_here", "Without asking.", 1)]])
     answer = anonymous.get("/metrics")
     page = shown(answer.text)
     assert (answer.status_code, page["jwtpizza_database_up"]) == (200, 0)
     assert "jwtpizza_orders_total fulfilled" in page
     assert "jwtpizza_orders_pending" not in page
+    assert page["known_here"] == 1
 
 
 def test_while_the_database_is_there_it_tells_what_that_knows(anonymous):

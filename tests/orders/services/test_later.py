@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import pytest
 from django.db import OperationalError
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.functions import Now
 
 from franchises.models import Store
@@ -170,17 +171,31 @@ def test_nothing_is_promised_of_a_store_that_is_not_there(diner, kitchen, wrong)
     assert Order.objects.count() == 0
 
 
+def gone(*_, **__):
+    raise OperationalError("gone")
+
+
+@pytest.mark.parametrize("at", [(sales, "_adding"), (sales._ADD_ITEMS, "add_all"), (sales.menu, "items")])
+@pytest.mark.parametrize("headers", [LATER, KEY])
+def test_nobody_is_kept_waiting_for_an_order_that_can_not_be_in_the_books(diner, kitchen, monkeypatch, headers, at):
+    if headers is LATER:
+        open_circuit()
+    monkeypatch.setattr(*at, gone)
+    answer = diner.order(1, **headers)
+    assert (answer.status_code, answer.json()["error"]) == (503, "Service unavailable")
+    monkeypatch.undo()
+    assert Order.objects.count() == 0
+
+
 @pytest.mark.parametrize(
     ("headers", "error"), [(LATER, "Order undecided"), (KEY, "Order undecided"), ({}, "Service unavailable")]
 )
 def test_who_may_get_a_pizza_from_books_that_did_not_answer_is_told_so(diner, kitchen, monkeypatch, headers, error):
-    def gone(*_, **__):
-        raise OperationalError("gone")
-
     if headers is LATER:
         open_circuit()
-    monkeypatch.setattr(sales, "_recorded", gone)
+    monkeypatch.setattr(BaseDatabaseWrapper, "commit", gone)
     answer = diner.order(1, **headers)
+    monkeypatch.undo()
     assert (answer.status_code, answer.json()["error"]) == (503, error)
     assert answer["Retry-After"]
     assert kitchen.asked == []
