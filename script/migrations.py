@@ -10,7 +10,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,7 +21,7 @@ import sqlparse
 from django.apps import apps
 from django.conf import settings
 from django.db import OperationalError, connection
-from django.db.migrations import Migration, RunPython, RunSQL
+from django.db.migrations import Migration, RunPython, RunSQL, SeparateDatabaseAndState
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.operations.base import Operation
 
@@ -133,11 +133,21 @@ def _ours(migration: Migration) -> bool:
 
 
 def _about_data(migration: Migration) -> Iterator[str]:
-    data = [operation for operation in migration.operations if isinstance(operation, RunPython | RunSQL)]
+    operations = list(_done(migration.operations))
+    data = [operation for operation in operations if isinstance(operation, RunPython | RunSQL)]
     if not all(operation.reversible for operation in data):
         yield "no-way-back"
-    if any(map(_changes_data, migration.operations)) and any(map(_changes_schema, migration.operations)):
+    if any(map(_changes_data, operations)) and any(map(_changes_schema, operations)):
         yield "data-beside-schema"
+
+
+def _done(operations: Iterable[Operation]) -> Iterator[Operation]:
+    """What is done to the database, wherever it stands."""
+    for operation in operations:
+        if isinstance(operation, SeparateDatabaseAndState):
+            yield from _done(operation.database_operations)
+        else:
+            yield operation
 
 
 def _changes_data(operation: Operation) -> bool:

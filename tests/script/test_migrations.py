@@ -90,6 +90,10 @@ UNSAFE = {
         {"data-beside-schema"},
     ),
     "fills_at_once": (says(f"alter table menu_menuitem add hue text; {FILLS}"), {"data-beside-schema"}),
+    "does_both_within": (
+        f'migrations.SeparateDatabaseAndState([{says("alter table menu_menuitem add hop text")}, {says(FILLS)}])',
+        {"data-beside-schema"},
+    ),
     "says_and_does": (
         says("alter table menu_menuitem add hum text") + ", migrations.RunPython(nothing, nothing)",
         {"data-beside-schema"},
