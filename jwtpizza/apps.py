@@ -16,7 +16,9 @@ class JwtPizzaConfig(AppConfig):
         if settings.REDIS_URL:
             health.register("redis", lambda: "up" if LINK.up else "gone")
             metrics.register(
-                lambda: [metrics.gauge("jwtpizza_redis_up", "Whether the process that answers can ask Redis.", LINK.up)],
+                lambda: [
+                    metrics.gauge("jwtpizza_redis_up", "Whether the process that answers can ask Redis.", LINK.up)
+                ],
                 in_database=False,
             )
         # What it counts is 0, and not missing, where nothing is pushed.

@@ -91,7 +91,7 @@ UNSAFE = {
     ),
     "fills_at_once": (says(f"alter table menu_menuitem add hue text; {FILLS}"), {"data-beside-schema"}),
     "does_both_within": (
-        f'migrations.SeparateDatabaseAndState([{says("alter table menu_menuitem add hop text")}, {says(FILLS)}])',
+        f"migrations.SeparateDatabaseAndState([{says('alter table menu_menuitem add hop text')}, {says(FILLS)}])",
         {"data-beside-schema"},
     ),
     "says_and_does": (
