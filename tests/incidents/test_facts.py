@@ -224,6 +224,25 @@ def test_a_promise_of_the_incident_before_is_that_ones(stage):
     assert facts(stage.incident(closed=300)).promised == 0
 
 
+def test_of_two_incidents_one_has_the_order_that_was_placed_between_them(stage):
+    stage.failed(-50)
+    earlier = stage.incident(-50, -45, closed=-10)
+    stage.event(0, Kind.PROMISED)
+    stage.made(100, promised=True, created_at=at(-15))
+    later = stage.incident(closed=400)
+    assert [facts(earlier).promised, facts(later).promised] == [0, 1]
+
+
+def test_an_order_that_was_placed_with_its_incidents_last_promise_is_that_ones(stage):
+    """A promise is noted with microseconds, and SQLite's clock rounds to whole milliseconds."""
+    stage.event(-45.0004, Kind.PROMISED)
+    stage.made(-20, promised=True, created_at=at(-45))
+    earlier = stage.incident(-50, -45.0004, closed=-10)
+    stage.failed(0)
+    later = stage.incident(closed=300)
+    assert [facts(earlier).promised, facts(later).promised] == [1, 0]
+
+
 # --- the first success, and for how long there was none -----------------------------------------------
 
 

@@ -115,7 +115,7 @@ def promises(window: Span) -> Promises:
     """One query."""
     # Of an order whose status is named, whichever it is, an index knows when it was placed.
     placed = Order.objects.filter(status__in=list(Status), promised=True)
-    placed = placed.filter(within("created_at", after=window.orders_after, until=window.until))
+    placed = placed.filter(within("created_at", after=window.orders_after, until=window.orders_until))
     made, pending = Q(status=Status.FULFILLED), Q(status=Status.PENDING)
     told = placed.aggregate(
         number=Count("*"),
