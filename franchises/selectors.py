@@ -9,7 +9,6 @@ from django.db.models import QuerySet
 
 from franchises.models import Franchise, Store
 from jwtpizza.accounts.models import User
-from jwtpizza.accounts.selectors import Role
 from jwtpizza.api.errors import NotFound
 from jwtpizza.databases.prepared import Prepared, PreparedFor
 from jwtpizza.fields import as_number, like
@@ -44,21 +43,6 @@ def page(*, name: str, page: int, limit: int) -> tuple[list[Named], bool]:
 def run_by(user_id: int) -> QuerySet[Franchise, Named]:
     """The open franchises that a user runs, oldest first."""
     return Franchise.objects.filter(closed_at=None, admins=user_id).order_by("pk").values_list("pk", "name")
-
-
-_RUN = PreparedFor(
-    lambda users: (
-        Franchise.admins.through.objects.filter(user_id__in=users, franchise__closed_at=None)
-        .order_by("pk")
-        .values_list("user_id", "franchise_id")
-    )
-)
-
-
-def franchisee_roles(users: Iterable[User]) -> Iterable[tuple[int, Role]]:
-    """The id of a user and a role, for each open franchise that one of them runs."""
-    for user_id, franchise_id in _RUN.rows([user.pk for user in users]):
-        yield user_id, {"objectId": franchise_id, "role": "franchisee"}
 
 
 def runs(user: User, franchise_id: int) -> bool:

@@ -3,8 +3,8 @@ from django.urls import path
 from franchises.views import FranchiseViewSet, StoreViewSet
 
 urlpatterns = [
-    path("franchise", FranchiseViewSet.as_view({"get": "list", "post": "open"})),
-    path("franchise/<id:pk>", FranchiseViewSet.as_view({"get": "of_user", "delete": "close"})),
-    path("franchise/<id:franchise_id>/store", StoreViewSet.as_view({"post": "open"})),
-    path("franchise/<id:franchise_id>/store/<id:store_id>", StoreViewSet.as_view({"delete": "close"})),
+    path("api/franchise", FranchiseViewSet.as_view({"get": "list", "post": "open"})),
+    path("api/franchise/<id:pk>", FranchiseViewSet.as_view({"get": "of_user", "delete": "close"})),
+    path("api/franchise/<id:franchise_id>/store", StoreViewSet.as_view({"post": "open"})),
+    path("api/franchise/<id:franchise_id>/store/<id:store_id>", StoreViewSet.as_view({"delete": "close"})),
 ]

@@ -51,6 +51,9 @@ class User(Keyed, AbstractBaseUser, PermissionsMixin):
     # Logins to the admin from before then are over.
     sessions_ended_at = models.DateTimeField(null=True, editable=False)
 
+    # Where a selector says so.
+    roles: list[dict[str, Any]]
+
     USERNAME_FIELD = "email"
     EMAIL_FIELD = "email"
     REQUIRED_FIELDS: ClassVar = ["name"]

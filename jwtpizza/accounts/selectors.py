@@ -1,22 +1,56 @@
 """Reading users."""
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple, cast
 
-from django.db.models import QuerySet
+from django.db.models import Aggregate, JSONField, OuterRef, QuerySet, Subquery
 from prometheus_client.metrics_core import Metric
 
 from jwtpizza.accounts.models import Session, User
 from jwtpizza.api.errors import NotFound
-from jwtpizza.databases.prepared import Prepared
+from jwtpizza.databases.prepared import Prepared, PreparedFor
 from jwtpizza.fields import from_now, key_of
 from jwtpizza.observability.metrics import gauge
 
 ACTIVE_SECONDS = 300.0
 
 Role = dict[str, Any]
-Grants = Callable[[Iterable[User]], Iterable[tuple[int, Role]]]
-_grants: list[Grants] = []
+
+
+class Grant(NamedTuple):
+    """A role in each row that `path` leads to from a user, and for which `condition` holds."""
+
+    role: str
+    path: str
+    condition: dict[str, Any]
+
+    def users(self) -> QuerySet[User]:
+        """Who has it, once for each row."""
+        conditions = {f"{self.path}__{name}": value for name, value in self.condition.items()}
+        return User.objects.filter(**{f"{self.path}__isnull": False}, **conditions)
+
+    def to(self, user: User, granted: Iterable[int]) -> list[Role]:
+        """The user's roles, with one in each row of these ids; an admin has no other."""
+        if user.is_superuser:
+            return [{"role": "admin"}]
+        return [{"role": "diner"}, *({"objectId": pk, "role": self.role} for pk in sorted(granted))]
+
+
+class _Listed(Aggregate):
+    """The values of a group, as a list."""
+
+    function = "JSON_GROUP_ARRAY"
+    output_field = JSONField()
+
+    def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        return super().as_sql(compiler, connection, function="JSONB_AGG", **context)
+
+    def as_mysql(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        return super().as_sql(compiler, connection, function="JSON_ARRAYAGG", **context)
+
+
+_grants: list[Grant] = []
 
 
 _SESSION = Prepared(lambda jti: Session.objects.select_related("user").filter(jti=jti, user__is_active=True), jti=str)
@@ -25,6 +59,26 @@ _SESSION = Prepared(lambda jti: Session.objects.select_related("user").filter(jt
 def session(jti: str) -> Session | None:
     """The session that a token stands for, with its user; one query."""
     return _SESSION.first(jti=jti)
+
+
+def _sessions_with_roles(jti: str) -> QuerySet[Any]:
+    [grant] = _grants
+    granted = grant.users().filter(pk=OuterRef("user_id")).order_by().values("pk")
+    listed = granted.annotate(listed=_Listed(grant.path)).values("listed")
+    sessions = Session.objects.select_related("user").filter(jti=jti, user__is_active=True)
+    return sessions.annotate(granted=Subquery(listed))
+
+
+_SESSION_WITH_ROLES = Prepared(_sessions_with_roles, jti=str)
+
+
+def session_with_roles(jti: str) -> Session | None:
+    """The session that a token stands for, with its user, who has `roles`; one query."""
+    found: Any = _SESSION_WITH_ROLES.first(jti=jti)
+    if found is not None:
+        [grant] = _grants
+        found.user.roles = grant.to(found.user, found.granted or ())
+    return cast("Session | None", found)
 
 
 _OF_ADDRESS = Prepared(lambda key: User.objects.filter(email_key=key), key=str)
@@ -75,17 +129,24 @@ def gauges() -> Iterator[Metric]:
     yield gauge("jwtpizza_active_users", "Distinct users seen in the last 5 minutes.", active)
 
 
-def grant(source: Grants) -> None:
-    """Registers who gives users further roles than diner and admin."""
-    _grants.append(source)
+def grant(role: str, path: str, **condition: Any) -> None:
+    """Registers the role that users have beside diner: see `Grant`. There is one."""
+    _grants[:] = [Grant(role, path, condition)]
+
+
+def _granted(users: list[int]) -> QuerySet[User, tuple[int, int]]:
+    [grant] = _grants
+    return grant.users().filter(pk__in=users).values_list("pk", grant.path)
+
+
+_GRANTED = PreparedFor(_granted)
 
 
 def roles(users: Iterable[User]) -> dict[int, list[Role]]:
-    """The roles of each user by id, as they are now; one query for each source of roles, whatever the number."""
+    """The roles of each user by id, as they are now; one query, whatever the number, and none for admins alone."""
     listed = list(users)
-    found: dict[int, list[Role]] = {user.pk: [{"role": "admin" if user.is_superuser else "diner"}] for user in listed}
-    diners = [user for user in listed if not user.is_superuser]
-    for source in _grants if diners else ():
-        for user_id, role in source(diners):
-            found[user_id].append(role)
-    return found
+    granted = defaultdict[int, list[int]](list)
+    for user_id, granted_id in _GRANTED.rows([user.pk for user in listed if not user.is_superuser]):
+        granted[user_id].append(granted_id)
+    [grant] = _grants
+    return {user.pk: grant.to(user, granted[user.pk]) for user in listed}

@@ -6,7 +6,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from jwtpizza.accounts import limits, selectors, services
-from jwtpizza.accounts.authentication import SignedInRequest
+from jwtpizza.accounts.authentication import SignedInRequest, WithRoles
 from jwtpizza.accounts.models import User
 from jwtpizza.accounts.permissions import SIGNED_IN, Admin, SelfOrAdmin
 from jwtpizza.accounts.serializers import (
@@ -87,10 +87,11 @@ class UserViewSet(ApiViewSet):
         "update": SelfOrAdmin("unauthorized"),
         "destroy": Admin("unable to delete a user"),
     }
+    callers = {"me": [WithRoles]}
 
     @operation("Get authenticated user", at="/api/user/me", response=UserOut, answer=DINER)
     def me(self, request: SignedInRequest, user_id: int) -> Response:
-        return Response(_outputs(request.user)[0])
+        return Response(user_out(request.user, request.user.roles))
 
     @operation(
         "List users",

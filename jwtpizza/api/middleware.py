@@ -23,8 +23,11 @@ class Cors(CorsMiddleware):
     def __call__(self, request: HttpRequest) -> Any:
         if "HTTP_ORIGIN" in request.META:
             return super().__call__(request)
-        response = self.get_response(request)
-        patch_vary_headers(response, ("origin",))  # type: ignore[arg-type]
+        response: Any = self.get_response(request)
+        if "Vary" in response.headers:
+            patch_vary_headers(response, ("origin",))
+        else:
+            response.headers["Vary"] = "origin"
         return response
 
 

@@ -3,5 +3,5 @@ from django.urls import path
 from jwtpizza.incidents.views import IncidentViewSet
 
 urlpatterns = [
-    path("incident/<id:incident_id>", IncidentViewSet.as_view({"get": "retrieve"})),
+    path("api/incident/<id:incident_id>", IncidentViewSet.as_view({"get": "retrieve"})),
 ]

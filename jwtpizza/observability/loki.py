@@ -14,13 +14,11 @@ from multiprocessing.util import Finalize
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from prometheus_client import Counter
-
 from jwtpizza.observability import push
 from jwtpizza.observability.logs import kind
+from jwtpizza.observability.printer import dropped
 
 log = logging.getLogger("jwtpizza.loki")
-dropped = Counter("jwtpizza_log_lines_dropped", "Log lines that could not be delivered to Loki.")
 
 PUSH_SECONDS = 1.0
 # Of one wait for Loki; a hanging one costs nobody else anything.

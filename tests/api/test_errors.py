@@ -76,7 +76,7 @@ def fault(request, admin, diner, tmp_path, monkeypatch):
     token = {"no token": "", "not allowed": diner.token}.get(request.param, admin.token)
     host = {"Host": "evil.example"} if request.param == "a host that is not ours" else {}
     if request.param == "a bug":
-        monkeypatch.setattr("jwtpizza.accounts.selectors.roles", lambda _: 1 / 0)
+        monkeypatch.setattr("jwtpizza.accounts.views.user_out", lambda *_: 1 / 0)
     gone = database_gone("down", tmp_path) if request.param == "no database" else nullcontext()
     with gone:
         return send(method, path, body, token=token, Origin=ORIGIN, **{"X-Request-Id": "abc-123"}, **host), status

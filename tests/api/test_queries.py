@@ -69,7 +69,7 @@ COSTS = [
     Cost(6, "PUT api/auth", body={"email": "f@jwt.com", "password": "franchisee"}),
     Cost(5, "PUT api/auth", body={"email": "f@jwt.com", "password": "wrong"}, status=404),
     Cost(2, "DELETE api/auth", "diner", warm=False),
-    Cost(2, "GET api/user/me", "franchisee"),
+    Cost(1, "GET api/user/me", "franchisee"),
     Cost(1, "GET api/user/me", "admin"),
     Cost(7, "PUT api/user/<id>", "diner", at="api/user/2", body={"name": "x"}),
     Cost(9, "PUT api/user/<id>", "diner", at="api/user/2", body={"password": "x"}, warm=False),

@@ -11,6 +11,11 @@ from jwtpizza.turns import TURNS
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
+    def get_connection_params(self) -> dict[str, Any]:
+        """None for one out of a pool that is there, whose connections have theirs."""
+        there = self.alias in self._connection_pools  # type: ignore[attr-defined]
+        return {} if there else super().get_connection_params()
+
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
         """One that works: where the first does not, all are looked at, for the server was hardly gone for one alone.
 
@@ -23,6 +28,11 @@ class DatabaseWrapper(base.DatabaseWrapper):
                 self.pool.check()
                 connection = super().get_new_connection(conn_params)
         return connection
+
+    def _set_autocommit(self, autocommit: bool) -> None:
+        # psycopg would make sure of much before it found that there is nothing to do.
+        if self.connection.autocommit != autocommit:
+            super()._set_autocommit(autocommit)  # type: ignore[misc]
 
     def _commit(self) -> Any:
         with TURNS.aside():
