@@ -116,13 +116,17 @@ def house(directory: Path, database_url: str) -> Iterator[House]:
         yield House(service, factory, town, *bare)
 
 
+def settle(database: Database) -> None:
+    """What PostgreSQL would else do by itself, while it is measured."""
+    if database.url.startswith("postgres"):
+        database.query("VACUUM ANALYZE")
+
+
 @contextmanager
-def old(directory: Path, database: Database, house: House) -> Iterator[Service]:
+def old(directory: Path, database: Database, house: House) -> Iterator[Running]:
     """A service with a million orders in its books."""
     million.fill(database, directory)
-    if database.url.startswith("postgres"):
-        # Else it does so by itself, while it is measured.
-        database.query("VACUUM ANALYZE")
+    settle(database)
     (directory / "metrics").mkdir()
     service = Running(database.url, house.factory, _telemetry(directory), directory=directory)
     try:
