@@ -64,10 +64,9 @@ def extras(result: Result) -> Iterator[str]:
     for what, found in result.extra:
         yield f"- {what}: **{found}**"
     if result.memory:
-        yield (
-            "- memory of each worker (MB, with its share of what several have in common, PSS; to reach: 150) after each minute of mixed traffic: "
-            + ", ".join(" / ".join(map(str, minute)) for minute in result.memory)
-        )
+        what = "memory of each worker (MB, PSS: it has its share of what both have; to reach: 150)"
+        minutes = ", ".join(" / ".join(map(str, minute)) for minute in result.memory)
+        yield f"- {what} after each minute of mixed traffic: {minutes}"
 
 
 def faults(result: Result, database: str) -> dict[str, str]:
