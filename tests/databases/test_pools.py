@@ -18,6 +18,8 @@ OPTIONS = {
     "PostgreSQL": {
         "pool": {"min_size": 1, "max_size": SIZE, "timeout": TIMEOUT, "reconnect_timeout": 1.0},
         "options": "-c lock_timeout=200ms -c application_name=pizza",
+        "server_side_binding": True,
+        "prepare_threshold": 5,
     },
     "MariaDB": {
         "pool": {"pool_size": SIZE, "max_overflow": 0, "timeout": TIMEOUT},
@@ -107,6 +109,17 @@ def holders(number, give_back):
     holders = Holders(number, give_back)
     yield holders
     holders.let_go()
+
+
+@pytest.mark.parametrize("kind", ["PostgreSQL"], indirect=True)
+def test_what_was_asked_often_is_prepared_in_its_connection_whoever_asks_next(connections, ask, give_back):
+    counts = []
+    for eaten in range(12 * SIZE):
+        with connections[ALIAS].cursor() as cursor:
+            cursor.execute("SELECT eaten FROM pizza WHERE eaten < %s", [eaten])
+        counts.append(ask("SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE 'SELECT eaten %'"))
+        give_back()
+    assert (counts[:5], counts[-1]) == ([0] * 5, 1)
 
 
 def test_a_connection_that_was_given_back_is_taken_again_with_its_session(kind, ask, number, give_back):
