@@ -36,6 +36,7 @@ class Group:
 
     environment: Mapping[str, str]
     log: Path
+    folder = PROJECT
     process: subprocess.Popen[bytes]
 
     def _run(self, *argv: str, program: str = sys.executable) -> None:
@@ -43,7 +44,7 @@ class Group:
             self.process = subprocess.Popen(
                 [program, *argv],
                 env=self.environment,
-                cwd=PROJECT,
+                cwd=self.folder,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # a group of its own, which kill() ends whole

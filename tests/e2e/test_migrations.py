@@ -8,7 +8,7 @@ import pytest
 
 from tests.e2e import books
 from tests.e2e.steps import ENVIRONMENT, eventually, order
-from tests.live import PROJECT
+from tests.live import PROJECT, Service
 from tests.script.checkout import Checkout
 
 pytestmark = pytest.mark.slow
@@ -31,15 +31,18 @@ STEPS = {
     "9003_check": f'operations.AddConstraintNotValid("order", {FEW})',
     "9004_valid": 'operations.ValidateConstraint("order", "few")',
 }
+TIP = "    promised = ", "    tip = models.BigIntegerField(db_default=0)\n    promised = "
 LAST = sorted(PROJECT.glob("orders/migrations/0*.py"))[-1].stem
 WAITS = {"PostgreSQL": "canceling statement due to lock timeout", "MariaDB": "Lock wait timeout exceeded"}
 
 
 @pytest.fixture
 def next_release(tmp_path):
-    """A checkout of this code with migrations that it doesn't have."""
+    """A checkout of this code with a column that it doesn't have, and its migrations."""
     checkout = Checkout(tmp_path / "next")
     checkout.install()
+    models = checkout.folder / "orders/models.py"
+    models.write_text(models.read_text().replace(*TIP, 1))
     before = LAST
     for name, operation in STEPS.items():
         text = NEXT.format(atomic="Concurrently" not in operation, before=before, operation=operation)
@@ -63,31 +66,76 @@ def long_transaction(kind, database):
         yield
 
 
-@pytest.mark.parametrize("kind", ["SQLite", "PostgreSQL", "MariaDB"], indirect=True)
-def test_while_the_next_release_migrates_this_one_takes_orders(serve, database, migrate):
-    service = serve(database.url, env=ENVIRONMENT)
-    token = service.log_in("d@jwt.com", "diner")
-    over, answers = threading.Event(), []
+class Next(Service):
+    """The next release, on a database that is migrated as far as its code needs."""
 
-    def diner():
-        while not over.is_set():
-            answers.append(order(service, token, 1, 2).status_code)
+    def __init__(self, folder, *how, **more):
+        self.folder = folder
+        super().__init__(*how, **more)
 
-    with ThreadPoolExecutor() as diners:
-        ordering = [diners.submit(diner) for _ in range(4)]
-        try:
-            eventually(lambda: len(answers) >= 20)
-            done = migrate()
-            after = len(answers) + 20
-            eventually(lambda: len(answers) >= after)
-        finally:
-            over.set()
+    def manage(self, *command):
+        pass
+
+
+@pytest.fixture
+def serve_next(next_release, database, factory, tmp_path):
+    """Starts it, once."""
+    running = []
+
+    def start():
+        (tmp_path / "new").mkdir()
+        running.append(Next(next_release.folder, database.url, factory, ENVIRONMENT, directory=tmp_path / "new"))
+        return running[0]
+
+    yield start
+    for service in running:
+        service.kill()
+
+
+@pytest.fixture
+def diners():
+    """Has diners order at a service for as long as the test takes; returns the statuses that they are told."""
+    over, ordering = threading.Event(), []
+
+    def orders(service, token):
+        told = []
+
+        def diner():
+            while not over.is_set():
+                told.append(order(service, token, 1, 2).status_code)
+
+        ordering.extend(pool.submit(diner) for _ in range(2))
+        return told
+
+    with ThreadPoolExecutor() as pool:
+        yield orders
+        over.set()
     for each in ordering:
         each.result()
 
-    assert done.returncode == 0, done.stderr
-    assert set(answers) == {200}
-    assert database.query("SELECT COUNT(*) FROM orders_order WHERE tip = 0") == [(len(answers),)]
+
+def twenty_more(told):
+    enough = len(told) + 20
+    eventually(lambda: len(told) >= enough)
+
+
+@pytest.mark.parametrize("kind", ["SQLite", "PostgreSQL", "MariaDB"], indirect=True)
+def test_while_the_next_release_migrates_both_take_orders(serve, serve_next, database, migrate, diners):
+    service = serve(database.url, env=ENVIRONMENT)
+    token = service.log_in("d@jwt.com", "diner")
+    told = diners(service, token)
+    twenty_more(told)
+    assert migrate("orders", "9001").returncode == 0
+    told_by_next = diners(serve_next(), token)
+    for name in (*STEPS, ""):
+        done = migrate("orders", name[:4]) if name else migrate()
+        assert done.returncode == 0, done.stderr
+        twenty_more(told)
+        twenty_more(told_by_next)
+
+    assert set(told) == set(told_by_next) == {200}
+    ordered = database.query("SELECT COUNT(*) FROM orders_order WHERE tip = 0")[0][0]
+    assert ordered >= len(told) + len(told_by_next)
 
 
 @pytest.mark.parametrize("kind", ["PostgreSQL", "MariaDB"], indirect=True)

@@ -40,7 +40,7 @@ ENVIRONMENT = {
 DINERS, READERS, LOGINS = 8, 4, 2
 WAIT = 0.01
 # What is begun and not answered when a copy is killed is told within this.
-AT_ONCE = 1.0
+AT_ONCE = 0.1
 ESTABLISHED = "01"
 # What it can't read it passes on to nobody.
 NGINX_ANSWERS = "bad percent encoding in path"
