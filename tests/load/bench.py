@@ -13,6 +13,8 @@ from pathlib import Path
 from statistics import mean, median
 from typing import NamedTuple
 
+import psutil
+
 from tests.drill.house import wait_for_workers
 from tests.e2e.books import Database
 from tests.live import PROJECT
@@ -61,7 +63,7 @@ class Result(NamedTuple):
     hashes: float
     figures: list[Figure]
     extra: list[tuple[str, str]]
-    memory: list[tuple[int, ...]]
+    memory: list[tuple[str, ...]]
 
 
 def hashes(service: Running, seconds: float) -> float:
@@ -159,7 +161,7 @@ def started(house: House) -> Iterator[tuple[str, str]]:
     yield "start to first answer (to reach: 2 s)", f"{median(took):.2f} s"
 
 
-def mixed(house: House, minutes: int, directory: Path, say: Callable[[str], None]) -> tuple[list[tuple[int, ...]], str]:
+def mixed(house: House, minutes: int, directory: Path, say: Callable[[str], None]) -> tuple[list[tuple[str, ...]], str]:
     """Megabytes of each worker by the minute, under mixed traffic at full speed, and what Locust says of that."""
     town = directory / "town.json"
     town.write_text(json.dumps(house.town._asdict()))
@@ -173,11 +175,15 @@ def mixed(house: House, minutes: int, directory: Path, say: Callable[[str], None
     for minute in range(minutes):
         with suppress(subprocess.TimeoutExpired):
             running.wait(60)
-        memory.append(tuple(each.memory_full_info().pss // 2**20 for each in house.service.worker_processes()))
-        say(f"minute {minute + 1}: {memory[-1]} MB")
+        memory.append(tuple(map(_megabytes, house.service.worker_processes())))
+        say(f"minute {minute + 1}: {' / '.join(memory[-1])} MB")
     answer, _ = running.communicate(timeout=60)
-    rss = " / ".join(str(each.memory_info().rss // 2**20) for each in house.service.worker_processes())
-    return memory, f"{_summed(json.loads(answer), minutes)}; at the end a worker's RSS is {rss} MB"
+    return memory, _summed(json.loads(answer), minutes)
+
+
+def _megabytes(process: psutil.Process) -> str:
+    held = process.memory_full_info()
+    return f"{held.rss // 2**20} ({held.pss // 2**20})"
 
 
 def _summed(calls: list[dict[str, int]], minutes: int) -> str:

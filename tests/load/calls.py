@@ -53,6 +53,9 @@ def _logins(_: Town) -> list[Sent]:
 LOGINS = Call("logins", _logins, dict.fromkeys(("sqlite", "postgresql", "mariadb"), 75), 33, short=True, bare=100)
 ORDERS = Call("orders of 3 items", _orders, both(300, 220), 70, short=True)
 OWNERS = Call("the same as admin", lambda town: [Sent("GET", LIST, town.admin)], both(740, 600), 74)
+HISTORY = Call("history of 100 orders", lambda town: [Sent("GET", "/api/order", town.diners[0])], both(1000, 700), 270)
+LONG_HISTORY = Call("history of 10,000 orders", lambda town: [Sent("GET", "/api/order", town.diners[1])])
+FAR_PAGE = Call("its 1,000th page", lambda town: [Sent("GET", "/api/order?page=1000", town.diners[1])])
 CALLS = (
     Call("menu", lambda _: [Sent("GET", MENU)], both(5500, 5500), 1040, short=True),
     Call("menu, with a token", _each(MENU), both(5500, 5500), 420),
@@ -60,9 +63,9 @@ CALLS = (
     Call("`user/me`", _each("/api/user/me"), both(2200, 1600), 550, short=True),
     Call("franchises, 10 of 100 × 5", lambda _: [Sent("GET", LIST)], both(4000, 4000), 510, short=True),
     OWNERS,
-    Call("history of 100 orders", lambda town: [Sent("GET", "/api/order", town.diners[0])], both(1000, 700), 270),
-    Call("history of 10,000 orders", lambda town: [Sent("GET", "/api/order", town.diners[1])]),
-    Call("its 1,000th page", lambda town: [Sent("GET", "/api/order?page=1000", town.diners[1])]),
+    HISTORY,
+    LONG_HISTORY,
+    FAR_PAGE,
     ORDERS,
     LOGINS,
 )

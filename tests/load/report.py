@@ -11,7 +11,7 @@ import psutil
 
 from tests.e2e.books import Database
 from tests.load.bench import Result
-from tests.load.calls import LOGINS
+from tests.load.calls import FAR_PAGE, HISTORY, LOGINS, LONG_HISTORY
 
 TITLES = {"sqlite": "SQLite", "postgresql": "PostgreSQL", "mariadb": "MariaDB"}
 VERSIONS = {
@@ -26,7 +26,8 @@ HEAD = """# How fast it is
 
 Written by `script/bench`. It measures the service as it is run (two workers, telemetry on, the log in a file), with the
 practice factory, the database and [wrk](https://github.com/wg/wrk) on the same machine, at 32 connections. Each figure
-is the median of three rounds, in which everything is measured in turn.
+of a table is the median of three rounds, in which everything is measured in turn; what stands below a table is measured
+after that, on its own.
 
 What counts are the ratios, for no machine is as quick all the time: *of bare* is the share of what a bare Django view,
 without any middleware, answered with the menu's bytes on the same server just before and after; of logins, the share of
@@ -61,12 +62,21 @@ def _row(name: str, *cells: str) -> str:
 
 def extras(result: Result) -> Iterator[str]:
     """What is no row of the table."""
-    for what, found in result.extra:
+    for what, found in [*_pages(result), *result.extra]:
         yield f"- {what}: **{found}**"
     if result.memory:
-        what = "memory of each worker (MB, PSS: it has its share of what both have; to reach: 150)"
+        what = "memory of each worker (MB, RSS, and PSS, which has its share of what both have; to reach: 150)"
         minutes = ", ".join(" / ".join(map(str, minute)) for minute in result.memory)
         yield f"- {what} after each minute of mixed traffic: {minutes}"
+
+
+def _pages(result: Result) -> Iterator[tuple[str, str]]:
+    """How much longer a diner waits who has ordered for years."""
+    shares = {figure.call.name: figure.share for figure in result.figures}
+    for call, reach in ((LONG_HISTORY, 1.2), (FAR_PAGE, 2)):
+        if call.name in shares:
+            longer = f"{shares[HISTORY.name] / shares[call.name]:.2f}"
+            yield f"{call.name} takes, of what a page of 100 takes (to reach: at most {reach})", longer
 
 
 def faults(result: Result, database: str) -> dict[str, str]:

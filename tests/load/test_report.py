@@ -3,8 +3,8 @@
 import pytest
 
 from tests.load.bench import Figure, Result
-from tests.load.calls import LOGINS, ORDERS
-from tests.load.report import faults, table, written
+from tests.load.calls import FAR_PAGE, HISTORY, LOGINS, LONG_HISTORY, ORDERS
+from tests.load.report import extras, faults, table, written
 
 
 def figure(call, share, **more):
@@ -23,6 +23,12 @@ def test_a_third_less_than_what_is_to_reach_is_a_fault(call, reach):
 
 def test_where_nothing_is_to_reach_nothing_is_too_slow():
     assert faults(result(figure(ORDERS, 0.0)), "mariadb") == {}
+
+
+def test_what_a_long_history_costs_is_told_beside_a_short_one():
+    figures = [figure(call, share) for call, share in ((HISTORY, 0.09), (LONG_HISTORY, 0.08), (FAR_PAGE, 0.06))]
+    assert [line.split("**")[1] for line in extras(result(*figures))] == ["1.12", "1.50"]
+    assert [*extras(result())] == []
 
 
 def test_connections_that_broke_off_are_told_and_no_fault():
