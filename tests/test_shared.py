@@ -99,7 +99,8 @@ def test_a_redis_that_goes_and_comes_back_is_told_of_once_each(linked, redis, ca
         redis.start()
         eventually(lambda: linked.up)
         assert count() == 1
-    assert gone_and_back(caplog) == ["Redis is gone", "Redis is back"] * 2
+    # It is told of once it is so.
+    eventually(lambda: gone_and_back(caplog) == ["Redis is gone", "Redis is back"] * 2)
 
 
 def test_a_redis_that_is_asked_before_its_end_is_noticed_costs_an_answer_and_no_error(linked, redis):
