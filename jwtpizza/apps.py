@@ -22,7 +22,7 @@ class JwtPizzaConfig(AppConfig):
                 in_database=False,
             )
         # What it counts is 0, and not missing, where nothing is pushed.
-        import_module("jwtpizza.observability.loki")
+        import_module("jwtpizza.observability.loki").dropped()
 
 
 class AdminConfig(apps.AdminConfig):

@@ -62,5 +62,5 @@ class Turns:
                 self.take(patience)
 
 
-# Of a process. Two, for one of them may be writing a line of the log or reading a file.
+# Of a process. Two, for one of them may be in the middle of a question to SQLite.
 TURNS = Turns(2, patience=0.05)

@@ -9,16 +9,25 @@ import threading
 from base64 import b64encode
 from collections import defaultdict
 from collections.abc import Iterable
+from functools import cache
 from http.client import HTTPException
 from multiprocessing.util import Finalize
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from prometheus_client import Counter
+
 from jwtpizza.observability import push
 from jwtpizza.observability.logs import kind
-from jwtpizza.observability.printer import dropped
 
 log = logging.getLogger("jwtpizza.loki")
+
+
+@cache
+def dropped() -> Counter:
+    """Made when it is first asked for, in a worker: granian's own process, which logs too, forks those."""
+    return Counter("jwtpizza_log_lines_dropped", "Log lines that could not be delivered to Loki.")
+
 
 PUSH_SECONDS = 1.0
 # Of one wait for Loki; a hanging one costs nobody else anything.
@@ -83,7 +92,7 @@ class Handler(logging.Handler):
         except Exception:
             taken = False
         if not taken:
-            dropped.inc()
+            dropped().inc()
 
     def _take(self, line: Line) -> bool:
         if self._stop.is_set() or self._size + len(line.text) > MOST_WAITING:
@@ -125,7 +134,7 @@ class Handler(logging.Handler):
             count = min(count, self._under_way)
             self._under_way -= count
         if lost:
-            dropped.inc(count)
+            dropped().inc(count)
 
     def _deliver(self, batch: list[Line]) -> None:
         try:

@@ -1,7 +1,7 @@
 """Log lines printed by a thread of their own.
 
 Who writes to a file gives Python's lock up meanwhile, and gets back into line behind all other threads: the slowest of
-a hundred requests took twice as long for its one line. And a reader of the log that stalls stalls nobody else.
+a hundred requests took twice as long for its one line.
 """
 
 import logging
@@ -10,58 +10,65 @@ import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
 from multiprocessing.util import Finalize
-from typing import Any
+from typing import Any, NamedTuple
 
-from prometheus_client import Counter
+# A few megabytes at most. Where the stream takes no more, whoever says something waits for it.
+MOST_LINES = 1000
 
-dropped = Counter("jwtpizza_log_lines_dropped", "Log lines that could not be printed, or delivered to Loki.")
 
-# What waits beyond that is dropped: some seconds' worth at full speed.
-MOST_LINES = 20_000
+class Line(NamedTuple):
+    record: logging.LogRecord
+    text: str
 
 
 class Handler(logging.StreamHandler[Any]):
-    """As `logging.StreamHandler`; a process that is killed takes the lines of its last milliseconds with it."""
+    """As `logging.StreamHandler`; a process that is killed takes the lines of its last milliseconds with it.
+
+    For a process that forks no other: the thread would be missing there, and what waits be printed twice.
+    """
 
     def __init__(self, stream: Any = None) -> None:
         super().__init__(stream)
-        self._waiting: deque[str] = deque()
+        self._waiting: deque[Line] = deque()
         self._said = threading.Event()
         self._out = threading.Lock()
         self._thread: threading.Thread | None = None
-        # granian's workers are children of multiprocessing's, which end without what atexit would do.
-        Finalize(None, self.flush, exitpriority=0)
+        # granian's workers are children of multiprocessing's, which end without what atexit would do. After Loki's.
+        Finalize(None, self.flush, exitpriority=-1)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Waits for nobody."""
+        """Waits for nobody, unless much waits already."""
         try:
-            line = self.format(record) + self.terminator
+            self._waiting.append(Line(record, self.format(record) + self.terminator))
+            if self._thread is None:
+                thread = threading.Thread(target=self._print, name="printer", daemon=True)
+                thread.start()
+                self._thread = thread
+            if not self._said.is_set():
+                self._said.set()
+            if len(self._waiting) > MOST_LINES:
+                self.flush()
         except Exception:
             self.handleError(record)
-            return
-        if len(self._waiting) >= MOST_LINES:
-            dropped.inc()
-            return
-        self._waiting.append(line)
-        # The printer begins with the first line: a process that forks before has no thread to lose.
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._print, name="printer", daemon=True)
-            self._thread.start()
-        if not self._said.is_set():
-            self._said.set()
 
     def flush(self) -> None:
-        """Returns when what was said is printed, or can't be."""
+        """Returns when what was said is printed."""
         with self._out:
             for lines in _at_once(self._taken()):
+                for line in lines:
+                    self._write(line)
                 try:
-                    for line in lines:
-                        self.stream.write(line)
                     self.stream.flush()
                 except (OSError, ValueError):
-                    dropped.inc(len(lines))
+                    self.handleError(lines[-1].record)
 
-    def _taken(self) -> Iterator[str]:
+    def _write(self, line: Line) -> None:
+        try:
+            self.stream.write(line.text)
+        except (OSError, ValueError):
+            self.handleError(line.record)
+
+    def _taken(self) -> Iterator[Line]:
         for _ in range(len(self._waiting)):
             yield self._waiting.popleft()
 
@@ -71,11 +78,11 @@ class Handler(logging.StreamHandler[Any]):
             self.flush()
 
 
-def _at_once(lines: Iterable[str]) -> Iterator[list[str]]:
+def _at_once(lines: Iterable[Line]) -> Iterator[list[Line]]:
     """Of several processes that print into one pipe, nobody else's comes between as much as it takes whole."""
-    at_once, size = list[str](), 0
+    at_once, size = list[Line](), 0
     for line in lines:
-        length = len(line.encode(errors="replace"))
+        length = len(line.text.encode(errors="replace"))
         if at_once and size + length > select.PIPE_BUF:
             yield at_once
             at_once, size = [], 0

@@ -512,7 +512,7 @@ SERVICE = (
         "Log lines lost",
         A_MINUTE,
         [Query(a_minute(metric="jwtpizza_log_lines_dropped_total"), "lost")],
-        "Lines that could not be printed, or delivered to Loki: what stands below is not all.",
+        "Lines that could not be delivered to Loki: what stands below is not all.",
         colours={"lost": BAD},
     ),
 )

@@ -83,7 +83,7 @@ def pushing(monkeypatch):
 
 
 def dropped():
-    return loki.dropped._value.get()
+    return loki.dropped()._value.get()
 
 
 def test_lines_come_under_their_labels_with_the_token_and_as_they_are_printed(server, pushing):
