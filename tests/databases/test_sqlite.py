@@ -99,11 +99,18 @@ def test_of_processes_one_writes_and_one_that_is_killed_leaves(path, other, monk
 
 
 def test_one_that_was_stopped_with_the_line_stops_nobody(path, other, monkeypatch):
-    monkeypatch.setattr(base, "LOOK_SECONDS", AT_ONCE)
-    books = Line(path)
-    for _ in range(2):
+    monkeypatch.setattr(base, "LOOK_SECONDS", 0.05)
+    books, looks = Line(path), []
+    monkeypatch.setattr(books, "_is_mine", lambda look=books._is_mine: (looks.append(1), look())[1])
+    seen = []
+    for _ in range(3):
+        looks.clear()
         books.enter(AT_ONCE)
         books.leave()
+        seen.append(len(looks))
+    # The first of its process waits a little, and those after it don't.
+    assert seen[0] > 1
+    assert seen[1:] == [1, 1]
 
 
 def test_a_transaction_has_the_line_until_it_is_committed(ann, path):

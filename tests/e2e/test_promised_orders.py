@@ -1,6 +1,5 @@
 """Promised orders, their workers and what kills these: each order is made once, and none is lost."""
 
-import os
 import random
 import threading
 import time
@@ -192,41 +191,38 @@ def open_all_circuits(service, factory, token):
     eventually(all_open)
 
 
-def fill(pipe):
-    """Whoever writes to it stands still."""
-    end = os.open(pipe, os.O_RDWR | os.O_NONBLOCK)
-    for size in (4096, 1):
-        with suppress(BlockingIOError):
-            while True:
-                os.write(end, b" " * size)
-    os.close(end)
+# In the service: who has something to say in the log waits while that file is there.
+HELD = """
+import logging, os, time
+say = logging.Logger.handle
 
+def held(logger, record):
+    while os.path.exists({file!r}):
+        time.sleep(0.01)
+    say(logger, record)
 
-@contextmanager
-def pipe_at(path):
-    """A pipe that nobody reads, and that keeps what is in it."""
-    os.mkfifo(path)
-    end = os.open(path, os.O_RDWR)
-    try:
-        yield path
-    finally:
-        os.close(end)
+logging.Logger.handle = held
+"""
 
 
 def test_an_order_whose_service_is_killed_between_its_promise_and_the_answer_is_made(
     serve, database, factory, query, tmp_path
 ):
     ever_open = {f"FACTORY_BREAKER_OPEN_SECONDS{most}": "600" for most in ("", "_MOST")}
-    # A line of its log is the last that the service writes before it answers.
-    with pipe_at(tmp_path / "service.log") as log, ThreadPoolExecutor(1) as pool:
-        service = serve(database.url, env=ENVIRONMENT | ever_open | {"FACTORY_BREAKER_FAILURES": "1"})
+    # A line of its log is the last that the service has to say before it answers.
+    hold = tmp_path / "hold"
+    (tmp_path / "sitecustomize.py").write_text(HELD.format(file=str(hold)))
+    held = {"FACTORY_BREAKER_FAILURES": "1", "PYTHONPATH": str(tmp_path)}
+    with ThreadPoolExecutor(1) as pool:
+        service = serve(database.url, env=ENVIRONMENT | ever_open | held)
         token = service.log_in("d@jwt.com", "diner")
         open_all_circuits(service, factory, token)
-        fill(log)
+        hold.touch()
         placing = pool.submit(order, service, token, 1, later=True)
         eventually(lambda: count(query, "pending") == 1)
         service.kill()
         assert isinstance(placing.exception(), requests.ConnectionError)
+    hold.unlink()
     factory.forget()
     with working(service):
         eventually(lambda: count(query, "pending") == 0)

@@ -24,6 +24,8 @@ from jwtpizza.turns import TURNS
 LOOK_AGAIN_SECONDS = 0.0005
 # Longer than any line of processes that work: who has the lock for so long may have been stopped with it.
 LOOK_SECONDS = 0.25
+# Then nobody of this process looks for it longer than once, for so long.
+STUCK_SECONDS = 2.0
 WRITES = re.compile(r"\s*(BEGIN|INSERT|UPDATE|DELETE|REPLACE)\b", re.IGNORECASE)
 
 
@@ -37,6 +39,7 @@ class Line:
     def __init__(self, path: Path | None) -> None:
         self._first = Lock()
         self._file: int | None = None
+        self._stuck_until = 0.0
         with suppress(OSError):
             # Whoever may read it could lock it.
             self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600) if path else None
@@ -45,13 +48,21 @@ class Line:
         """Raises django.db.OperationalError, as SQLite would, when it takes longer."""
         if not self._first.acquire(timeout=seconds):
             raise OperationalError("database is locked")
-        give_up = time.monotonic() + LOOK_SECONDS
         try:
-            while not self._is_mine() and time.monotonic() < give_up:
-                time.sleep(LOOK_AGAIN_SECONDS)
+            self._look()
         except BaseException:
             self._first.release()
             raise
+
+    def _look(self) -> None:
+        begun = time.monotonic()
+        patience = 0.0 if begun < self._stuck_until else LOOK_SECONDS
+        while not self._is_mine():
+            if time.monotonic() >= begun + patience:
+                if patience:
+                    self._stuck_until = time.monotonic() + STUCK_SECONDS
+                return
+            time.sleep(LOOK_AGAIN_SECONDS)
 
     def leave(self) -> None:
         """Somebody else may write."""
