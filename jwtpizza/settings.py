@@ -443,11 +443,7 @@ LOGGING = {
         "text": {"()": "jwtpizza.observability.logs.TextFormatter"},
     },
     "handlers": {
-        "stdout": {
-            "class": "jwtpizza.observability.printer.Handler",
-            "stream": "ext://sys.stdout",
-            "formatter": LOG_FORMAT,
-        },
+        "stdout": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": LOG_FORMAT},
         **({"loki": LOKI} if LOKI_URL else {}),
     },
     "root": {"handlers": ["stdout", "loki"] if LOKI_URL else ["stdout"], "level": LOG_LEVEL},

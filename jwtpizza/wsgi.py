@@ -53,7 +53,7 @@ except ImproperlyConfigured as problem:
 # What Django's models are in can be imported from here on.
 from jwtpizza.databases import connections
 from jwtpizza.incidents.services.lifecycle import start_keeping
-from jwtpizza.observability import metrics
+from jwtpizza.observability import metrics, printer
 from jwtpizza.observability.middleware import BEGUN
 from jwtpizza.shared import start_listening
 from jwtpizza.turns import TURNS
@@ -124,6 +124,7 @@ request_started.disconnect(close_old_connections)
 request_started.disconnect(reset_queries)
 request_finished.disconnect(close_caches)
 request_finished.disconnect(reset_urlconf)
+printer.take_over()
 gc.freeze()
 gc.enable()
 metrics.tidy()

@@ -7,7 +7,6 @@ import re
 import sys
 import threading
 from collections.abc import Iterator
-from copy import deepcopy
 from functools import cache
 from types import TracebackType
 from typing import Any
@@ -166,15 +165,10 @@ def configure(config: dict[str, Any]) -> None:
 
 
 def begin() -> logging.Handler:
-    """Has granian's own process, which starts Django only in its workers, log as these do; ends it on bad settings.
-
-    But in the thread of who says something, for it forks.
-    """
+    """Has granian's own process, which starts Django only in its workers, log as these do; ends it on bad settings."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "jwtpizza.settings")
     try:
-        config: dict[str, Any] = deepcopy(settings.LOGGING)
-        config["handlers"]["stdout"]["class"] = "logging.StreamHandler"
-        configure_logging(settings.LOGGING_CONFIG, config)
+        configure_logging(settings.LOGGING_CONFIG, settings.LOGGING)
     except ImproperlyConfigured as problem:
         refuse(problem)
         sys.exit(1)

@@ -16,6 +16,16 @@ from typing import Any, NamedTuple
 MOST_LINES = 1000
 
 
+def take_over() -> None:
+    """From here on a thread prints what this process logs; for one that answers requests, and forks no other."""
+    root = logging.getLogger()
+    for handler in [each for each in root.handlers if type(each) is logging.StreamHandler]:
+        printer = Handler(handler.stream)
+        printer.setFormatter(handler.formatter)
+        root.removeHandler(handler)
+        root.addHandler(printer)
+
+
 class Line(NamedTuple):
     record: logging.LogRecord
     text: str
@@ -24,7 +34,7 @@ class Line(NamedTuple):
 class Handler(logging.StreamHandler[Any]):
     """As `logging.StreamHandler`; a process that is killed takes the lines of its last milliseconds with it.
 
-    For a process that forks no other: the thread would be missing there, and what waits be printed twice.
+    In a process that forks another the thread would be missing there, and what waits be printed twice.
     """
 
     def __init__(self, stream: Any = None) -> None:

@@ -13,6 +13,8 @@ LATE = 0.25
 # The API tells whole milliseconds, and the clients' clock is read beside that of the database.
 SAME = 0.01
 SPAN = 10.0
+# A circuit opens before the order that opened it is booked.
+BOOKED = 1.0
 OPENED_BY = {500: "order", 504: "order", 503: "refused", 202: "promised"}
 # An answer of a factory that is killed in the middle of it is cut off.
 KINDS = {
@@ -165,12 +167,12 @@ def _canaries(evidence: Evidence, outage: Outage) -> Iterator[str]:
 
 
 def _circuits(evidence: Evidence, outage: Outage) -> Iterator[str]:
-    """Those between the incident's first failure and its end."""
+    """Those between the calls that failed first and the incident's end."""
     found = Counter((row["was"], row["state"]) for row in outage.incident["transitions"])
     first, closed = outage.time("firstFailure"), outage.time("closedAt")
     expected: Counter[tuple[str, str]] = Counter()
     for (at, was, state), number in evidence.circuits.items():
-        expected[was, state] += number if first - SAME <= at <= closed + SAME else 0
+        expected[was, state] += number if first - BOOKED <= at <= closed + SAME else 0
     if found != +expected:
         yield f"{dict(found)}, where the events have {dict(expected)}"
 

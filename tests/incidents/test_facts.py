@@ -333,6 +333,21 @@ def test_transitions_are_told_in_their_order(stage):
     assert known.transitions == [Transition(at(2), "closed", "open"), Transition(at(12), "open", "half-open")]
 
 
+def test_a_circuit_that_opened_before_the_first_order_was_booked_as_refused_is_one_of_them(stage):
+    stage.circuit(-0.9, "closed", "open")
+    stage.circuit(-30, "half-open", "closed")
+    stage.refused(0)
+    known = facts(stage.incident(closed=300))
+    assert (known.transitions, known.circuits) == ([Transition(at(-0.9), "closed", "open")], {"open": 1})
+
+
+def test_a_circuit_that_opened_in_the_incident_before_is_not(stage):
+    stage.circuit(-0.9, "closed", "open")
+    stage.incident(-50, -45, closed=-0.5)
+    stage.refused(0)
+    assert facts(stage.incident(closed=300)).transitions == []
+
+
 def test_of_thousands_the_first_are_told_and_all_are_counted(stage):
     stage.failed(0)
     for when in range(250):

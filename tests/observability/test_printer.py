@@ -1,8 +1,8 @@
 """Lines that are printed by a thread of their own: all of them, each whole, and nobody waits for who reads them."""
 
-import json
 import logging
 import os
+import re
 import select
 import subprocess
 import sys
@@ -147,22 +147,16 @@ def test_of_processes_that_end_each_line_is_there_and_whole(tmp_path):
     assert sorted(lines) == sorted(f"{n}:{each}:{'x' * (each % 500)}" for n in range(2) for each in range(2000))
 
 
-FORKS = """
-import logging, os
-from jwtpizza.observability import logs
-logs.begin()
-for number in range(20):
-    logging.getLogger("_granian").warning("worker %d", number)
-    if not os.fork():
-        logs.begin()
-        os._exit(0)
-    os.wait()
-"""
-
-
-def test_the_server_that_forks_workers_prints_what_it_says_once_and_leaves_them_no_lock(tmp_path):
+def test_web_processes_have_it_and_what_they_are_started_from_does_not(tmp_path):
     environment = {"PATH": os.environ["PATH"], "FACTORY_URL": "http://127.0.0.1:9", "LOG_FORMAT": "json"}
     environment |= {"RUN_DIR": str(tmp_path), "DATABASE_URL": f"sqlite:///{tmp_path}/db"}
-    argv = [sys.executable, "-c", FORKS]
-    done = subprocess.run(argv, env=environment, cwd=PROJECT, capture_output=True, text=True, timeout=30)
-    assert [json.loads(line)["message"] for line in done.stdout.splitlines()] == [f"worker {n}" for n in range(20)]
+
+    def handlers(code):
+        argv = [sys.executable, "-c", f"{code}\nimport os\nos._exit(0)"]
+        done = subprocess.run(argv, env=environment, cwd=PROJECT, capture_output=True, text=True, timeout=30)
+        return re.search(r"^handlers (.*)$", done.stdout + done.stderr, re.MULTILINE)[1]
+
+    modules = "[type(each).__module__ for each in logging.getLogger().handlers]"
+    told = f"import os, logging; os.write(1, b'\\nhandlers %b\\n' % str({modules}).encode())"
+    assert handlers(f"import jwtpizza.wsgi\n{told}") == "['jwtpizza.observability.printer']"
+    assert handlers(f"from jwtpizza.observability import logs; logs.begin()\n{told}") == "['logging']"

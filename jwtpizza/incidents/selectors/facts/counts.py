@@ -103,8 +103,9 @@ def failures(window: Span) -> list[Failures]:
 
 def happened(window: Span) -> list[Happened]:
     """All but the calls that are only counted; one query."""
-    kinds = [Kind.REFUSED, Kind.BROKEN, Kind.PROMISED, Kind.CANARY, Kind.CIRCUIT, Kind.RETRY, Kind.DROPPED]
-    rows = Event.objects.filter(window.of("at"), kind__in=kinds).values("kind", "outcome", "trouble")
+    kinds = [Kind.REFUSED, Kind.BROKEN, Kind.PROMISED, Kind.CANARY, Kind.RETRY, Kind.DROPPED]
+    meanwhile = Q(window.of("at"), kind__in=kinds) | Q(window.of_circuits(), kind=Kind.CIRCUIT)
+    rows = Event.objects.filter(meanwhile).values("kind", "outcome", "trouble")
     told = rows.annotate(number=Sum("count"), cost=Sum("total"), first=Min("at"), last=Max("at"))
     told = told.annotate(nameless=Sum("count", filter=Q(diner=None)))
     columns = ("kind", "outcome", "trouble", "number", "cost", "first", "last", "nameless")

@@ -38,7 +38,7 @@ class Links(NamedTuple):
 
 def transitions(window: Window) -> list[Transition]:
     """The first 200."""
-    changes = Event.objects.filter(window.of("at"), kind=Kind.CIRCUIT).order_by("at", "pk")
+    changes = Event.objects.filter(window.of_circuits(), kind=Kind.CIRCUIT).order_by("at", "pk")
     rows = changes.values_list("at", "detail", "outcome")[:MOST_TRANSITIONS]
     return [Transition(at, detail.get("was", ""), state) for at, detail, state in rows]
 

@@ -11,6 +11,8 @@ from jwtpizza.incidents.selectors.troubles import within
 
 # An order that failed was placed so long before, at most, and its support link may be kept a little later.
 MARGIN = timedelta(seconds=60)
+# The first that failed or was refused is booked so long after its call ended, at most, where nothing hangs.
+BOOKED = timedelta(seconds=1)
 # A trouble is noted with microseconds, and its order by a clock that may round to whole milliseconds.
 ROUNDED = timedelta(milliseconds=1)
 
@@ -27,6 +29,10 @@ class Window(NamedTuple):
     orders_after: datetime
     orders_until: datetime
     links_after: datetime
+
+    def of_circuits(self) -> Q:
+        """Of an event: a circuit opens before the order is booked whose call opened it."""
+        return within("at", after=max(self.links_after, self.since - BOOKED), until=self.until)
 
     def of(self, column: str, *, before: timedelta = timedelta(0)) -> Q:
         """That a row's date is in it, or that much before."""

@@ -30,7 +30,8 @@ def alerts(facts: Facts) -> list[Alert]:
     """
     lost = facts.lost_at
     pairs = (second for first, second in pairwise(lost) if second - first <= PAIR)
-    opened = (change.at for change in facts.transitions if change.state == "open")
+    # A circuit opens a moment before the order is booked that opened it.
+    opened = (max(change.at, facts.first_failure) for change in facts.transitions if change.state == "open")
     forged = [facts.began[reason] for reason in (Reason.BAD_JWT, Reason.UNVERIFIED) if reason in facts.began]
     found = (
         ("ticket", lost[0] if lost else None),
