@@ -252,8 +252,7 @@ match DATABASES["default"].setdefault("ENGINE", ""):
                 "reconnect_timeout": 1.0,
             },
             "connect_timeout": 2,
-            # The server parses and plans what a connection has asked five times no more, which is most of its work.
-            "server_side_binding": True,
+            # What `jwtpizza.databases.prepared` has asked on a connection so often the server parses and plans no more.
             "prepare_threshold": 5,
             # It takes longer to compile any statement of ours than to run it.
             "options": f"-c jit=off -c lock_timeout={LOCK_SECONDS}s",

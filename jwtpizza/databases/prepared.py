@@ -6,6 +6,7 @@ SQL of a hot one is the same each time. What it says, and of which tables, stays
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from copy import copy
 from functools import cached_property, lru_cache, partial
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -61,6 +62,24 @@ class _Statement:
         return tuple(values[slot.name] if slot.name else slot.value for slot in self._slots)
 
 
+@contextmanager
+def _cursor() -> Iterator[Any]:
+    """One that PostgreSQL's backend lets prepare its statement."""
+    with _preparing(connections[DEFAULT_DB_ALIAS]):
+        cursor = connection.cursor()
+    with cursor:
+        yield cursor
+
+
+@contextmanager
+def _preparing(connection: Any) -> Iterator[None]:
+    connection.prepares = True
+    try:
+        yield
+    finally:
+        connection.prepares = False
+
+
 class _Asked:
     """As much of a queryset as Django's iterators ask for: its query is compiled already, with these parameters."""
 
@@ -73,9 +92,15 @@ class _Asked:
         self._compiler = copy(statement.compiler)
         self._compiler.connection = connections[DEFAULT_DB_ALIAS]
         self._compiler.as_sql = lambda: (statement.sql, statement.params(values))
+        self._compiler.execute_sql = self._execute_sql
 
     def get_compiler(self, *_: object, **__: object) -> Any:
         return self._compiler
+
+    def _execute_sql(self, *how: Any, **more: Any) -> Any:
+        compiler = self._compiler
+        with _preparing(compiler.connection):
+            return type(compiler).execute_sql(compiler, *how, **more)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._query, name)
@@ -142,7 +167,7 @@ class PreparedUpdate:
     def rows(self, **values: Any) -> int:
         """How many there were; raises django.db.Error."""
         # As of Django's own changes, half of a transaction is not to be committed by who hides the error.
-        with transaction.mark_for_rollback_on_error(DEFAULT_DB_ALIAS), connection.cursor() as cursor:
+        with transaction.mark_for_rollback_on_error(DEFAULT_DB_ALIAS), _cursor() as cursor:
             cursor.execute(self._statement.sql, self._statement.params(values))
             count: int = cursor.rowcount
         return count
@@ -181,7 +206,7 @@ class PreparedInsert:
     def _executed(self, rows: Sequence[Mapping[str, Any]], told: Callable[[Any, Any], int], *, returning: bool) -> int:
         statement = self._statement(len(rows), returning=returning)
         values = {f"{name} {row}": value for row, columns in enumerate(rows) for name, value in columns.items()}
-        with transaction.mark_for_rollback_on_error(DEFAULT_DB_ALIAS), connection.cursor() as cursor:
+        with transaction.mark_for_rollback_on_error(DEFAULT_DB_ALIAS), _cursor() as cursor:
             cursor.execute(statement.sql, statement.params(values))
             return told(cursor, statement.compiler)
 

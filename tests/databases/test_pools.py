@@ -18,7 +18,6 @@ OPTIONS = {
     "PostgreSQL": {
         "pool": {"min_size": 1, "max_size": SIZE, "timeout": TIMEOUT, "reconnect_timeout": 1.0},
         "options": "-c lock_timeout=200ms -c application_name=pizza",
-        "server_side_binding": True,
         "prepare_threshold": 5,
     },
     "MariaDB": {
@@ -115,8 +114,10 @@ def holders(number, give_back):
 def test_what_was_asked_often_is_prepared_in_its_connection_whoever_asks_next(connections, ask, give_back):
     counts = []
     for eaten in range(12 * SIZE):
-        with connections[ALIAS].cursor() as cursor:
-            cursor.execute("SELECT eaten FROM pizza WHERE eaten < %s", [eaten])
+        for prepares, column, number in ((True, "eaten", eaten), (False, "eaten + 1", 9)):
+            connections[ALIAS].prepares = prepares
+            with connections[ALIAS].cursor() as cursor:
+                cursor.execute(f"SELECT {column} FROM pizza WHERE eaten < %s", [number])
         counts.append(ask("SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE 'SELECT eaten %'"))
         give_back()
     assert (counts[:5], counts[-1]) == ([0] * 5, 1)

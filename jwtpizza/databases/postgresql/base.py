@@ -4,13 +4,26 @@ from typing import Any
 
 import psycopg
 from django.db.backends.postgresql import base
+from django.db.backends.postgresql.operations import DatabaseOperations
 from psycopg_pool import ConnectionPool
 
 from jwtpizza.databases.idle import has_news
 from jwtpizza.turns import TURNS
 
 
+class Operations(DatabaseOperations):
+    def last_executed_query(self, cursor: Any, sql: str, params: Any) -> str:
+        """What tests and Django's debugging see; a statement that may be prepared has its parameters elsewhere."""
+        if isinstance(cursor, base.ServerBindingCursor):
+            return str(self.compose_sql(sql, params))
+        return str(super().last_executed_query(cursor, sql, params))
+
+
 class DatabaseWrapper(base.DatabaseWrapper):
+    ops_class = Operations
+    # Whether the next cursor's statement may be prepared by the server, and have a plan for any parameters.
+    prepares = False
+
     def get_connection_params(self) -> dict[str, Any]:
         """None for one out of a pool that is there, whose connections have theirs."""
         there = self.alias in self._connection_pools  # type: ignore[attr-defined]
@@ -28,6 +41,15 @@ class DatabaseWrapper(base.DatabaseWrapper):
                 self.pool.check()
                 connection = super().get_new_connection(conn_params)
         return connection
+
+    def create_cursor(self, name: str | None = None) -> Any:
+        if not self.prepares:
+            return super().create_cursor(name)
+        self.connection.cursor_factory = base.ServerBindingCursor
+        try:
+            return super().create_cursor(name)
+        finally:
+            self.connection.cursor_factory = base.Cursor
 
     def _set_autocommit(self, autocommit: bool) -> None:
         # psycopg would make sure of much before it found that there is nothing to do.
