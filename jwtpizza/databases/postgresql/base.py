@@ -26,7 +26,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def get_connection_params(self) -> dict[str, Any]:
         """None for one out of a pool that is there, whose connections have theirs."""
-        there = self.alias in self._connection_pools  # type: ignore[attr-defined]
+        pooled = self.settings_dict["OPTIONS"].get("pool")
+        there = pooled and self.alias in self._connection_pools  # type: ignore[attr-defined]
         return {} if there else super().get_connection_params()
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
