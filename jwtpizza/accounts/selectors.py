@@ -53,7 +53,11 @@ class _Listed(Aggregate):
 _grants: list[Grant] = []
 
 
-_SESSION = Prepared(lambda jti: Session.objects.select_related("user").filter(jti=jti, user__is_active=True), jti=str)
+def _sessions(jti: str) -> QuerySet[Session]:
+    return Session.objects.select_related("user").filter(jti=jti, user__is_active=True)
+
+
+_SESSION = Prepared(_sessions, jti=str)
 
 
 def session(jti: str) -> Session | None:
@@ -65,8 +69,7 @@ def _sessions_with_roles(jti: str) -> QuerySet[Any]:
     [grant] = _grants
     granted = grant.users().filter(pk=OuterRef("user_id")).order_by().values("pk")
     listed = granted.annotate(listed=_Listed(grant.path)).values("listed")
-    sessions = Session.objects.select_related("user").filter(jti=jti, user__is_active=True)
-    return sessions.annotate(granted=Subquery(listed))
+    return _sessions(jti).annotate(granted=Subquery(listed))
 
 
 _SESSION_WITH_ROLES = Prepared(_sessions_with_roles, jti=str)
