@@ -2,6 +2,7 @@
 
 import gc
 import io
+import logging
 import multiprocessing
 import os
 import signal
@@ -60,6 +61,8 @@ from jwtpizza.turns import TURNS
 from orders.services.outages import start_reporting
 from orders.services.sales import fetch_factory_keys
 
+log = logging.getLogger("jwtpizza.request")
+
 
 def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
     """Django, in this thread's turn. It fails, before any handler of ours, on a Content-Type in another charset."""
@@ -69,9 +72,24 @@ def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> 
     environ[BEGUN] = time.perf_counter()
     TURNS.take()
     try:
-        return _django(environ, start_response)
+        return _whole(_django(environ, start_response))
     finally:
         TURNS.leave()
+
+
+def _whole(response: Any) -> Iterable[bytes]:
+    """What granian sends in one piece, unless it is made while it is sent.
+
+    Of what it has to iterate over it may send the head first, and a kill in between would cut the answer: no proxy can
+    get it from another copy then. So a request ends before its answer is sent; how that fails is not the client's.
+    """
+    if response.streaming:
+        return response  # type: ignore[no-any-return]
+    try:
+        response.close()
+    except Exception:
+        log.exception("A request was answered and could not be finished.")
+    return [response.content]
 
 
 def _read_body(environ: dict[str, Any]) -> None:

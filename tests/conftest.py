@@ -1,6 +1,7 @@
 """What tests begin with: the demo data in a database, a practice factory, and the people."""
 
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -30,7 +31,7 @@ from orders.factory import gateway
 from tests.actors import Actor, logged_in
 from tests.contract.cases import CASES
 from tests.e2e.steps import eventually
-from tests.live import RedisServer, Service
+from tests.live import PROJECT, RedisServer, Service
 from tests.ports import free_port
 
 API_KEY = "key0001"
@@ -232,3 +233,24 @@ def serve(factory: Factory, tmp_path: Path) -> Iterator[Callable[..., Service]]:
     yield start
     for service in running:
         service.kill()
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Callable[..., str]:
+    """What a Python of its own tells after this code; its threads, which may log meanwhile, end with it."""
+    environment = os.environ | {
+        "DJANGO_SETTINGS_MODULE": "jwtpizza.settings",
+        "DATABASE_URL": f"sqlite:///{tmp_path / 'db.sqlite3'}",
+        "RUN_DIR": str(tmp_path),
+        "FACTORY_URL": "http://127.0.0.1:9",
+    }
+
+    def run(code: str, last: str, *flags: str) -> str:
+        tell = f"os.write(1, b'\\ntold %b\\n' % str({last}).encode())"
+        argv = [sys.executable, *flags, "-c", f"{code}\nimport os, sys, time\n{tell}\nos._exit(0)"]
+        done = subprocess.run(argv, env=environment, cwd=PROJECT, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+        told = re.search("^told (.*)$", done.stdout, re.MULTILINE)
+        return done.stderr if flags or told is None else told[1]
+
+    return run

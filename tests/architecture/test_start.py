@@ -44,26 +44,6 @@ MOST = 2.25
 SECONDS = 2.0
 
 
-@pytest.fixture
-def run(tmp_path):
-    """What a Python of its own tells after this code; its threads, which may log meanwhile, end with it."""
-    environment = os.environ | {
-        "DJANGO_SETTINGS_MODULE": "jwtpizza.settings",
-        "DATABASE_URL": f"sqlite:///{tmp_path / 'db.sqlite3'}",
-        "RUN_DIR": str(tmp_path),
-        "FACTORY_URL": "http://127.0.0.1:9",
-    }
-
-    def run(code, last, *flags):
-        tell = f"os.write(1, b'\\ntold %b\\n' % str({last}).encode())"
-        argv = [sys.executable, *flags, "-c", f"{code}\nimport os, sys, time\n{tell}\nos._exit(0)"]
-        done = subprocess.run(argv, env=environment, cwd=PROJECT, capture_output=True, text=True, timeout=60)
-        assert done.returncode == 0, done.stderr
-        return done.stderr if flags else re.search("^told (.*)$", done.stdout, re.MULTILINE)[1]
-
-    return run
-
-
 @pytest.mark.parametrize("code", [WEB, WORKER, FILL], ids=["web", "worker", "script/server"])
 def test_what_a_start_can_do_without_is_not_loaded(run, code):
     loaded = set(run(code, "' '.join(sys.modules)").split())

@@ -260,8 +260,7 @@ def test_one_copy_is_killed_and_the_other_rolled_and_only_what_the_killed_one_wa
     print(f"{requests} requests, {len(load.told)} orders among them; failed at the kill, which cut {open_then}")
     print(f"connections: {total(lost)}; at the roll: {total(failures) - total(lost)}")
     assert failures == lost
-    # Of an answer that had begun when its copy was killed the rest can't come, and nothing else be said: 0.
-    assert {call.status for calls in lost.values() for call in calls} <= {0, 502}
+    assert {call.status for calls in lost.values() for call in calls} <= {502}
     assert total(lost) <= open_then
     assert lost.keys().isdisjoint({"menu", "franchises", "me"})
     check_books(load, query, factory)

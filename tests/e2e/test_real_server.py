@@ -1,6 +1,7 @@
 """The service as it runs, two workers and the practice factory: its day, its crashes, and its books after both."""
 
 import random
+import socket
 import threading
 import time
 from collections import Counter
@@ -63,6 +64,15 @@ def test_a_day_in_the_life_of_a_diner(service, factory, query):
         assert service("GET", path, token=token).status_code == 401
     assert order(service, token, 1).status_code == 401
     assert len(books.check(query, factory)) == 1
+
+
+def test_an_answer_leaves_in_one_piece_that_no_kill_can_cut(service):
+    asked = b"GET /api/order/menu HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", service.port), 20) as connection:
+        for _ in range(500):
+            connection.sendall(asked)
+            head, _, body = connection.recv(64 * 1024).partition(b"\r\n\r\n")
+            assert f"content-length: {len(body)}".encode() in head
 
 
 def test_fifty_orders_at_once_with_one_key_make_one_pizza(service, factory, query, token):
