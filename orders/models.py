@@ -134,7 +134,9 @@ def digest_of(link: str) -> str:
 class SupportLink(models.Model):
     """A link that the factory gave with a failure: following it may end the outage. It has our API key in it.
 
-    `followed_by` is an admin, or nobody where the worker did it; `answer` is the factory's, with its status.
+    `followed_at` is when the factory first answered 2xx to who followed it, and `followed_by` who that was: an admin,
+    or nobody where the worker did it. `answer` is the factory's, with its status; until it was 2xx, the last. A worker
+    that is asking has `followed_at` without an answer.
     """
 
     link = models.TextField()

@@ -176,12 +176,12 @@ def _reply(status: int, answer: Any, wait: float) -> Reply:
     raise BadResponse(f"{detail} without a JWT", support_link=link)
 
 
-def get(path: str, *, deadline: Deadline) -> str:
-    """The status of an answer of the factory's, and the sentence in it if there is one; raises a FactoryError."""
+def get(path: str, *, deadline: Deadline) -> tuple[int, str]:
+    """The status of an answer of the factory's, and the sentence in it, "" if there is none; raises a FactoryError."""
     status, answer, _ = _exchange("GET", path, None, deadline)
     sentence = answer.get("message") if isinstance(answer, dict) else None
     readable = "".join(filter(str.isprintable, sentence)) if isinstance(sentence, str) else ""
-    return f"{status} {readable[:MOST_SENTENCE]}".strip()
+    return status, readable[:MOST_SENTENCE]
 
 
 def fetch_jwks(*, deadline: Deadline) -> list[dict[str, Any]]:

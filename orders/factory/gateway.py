@@ -138,7 +138,7 @@ def late_link(payload: dict[str, Any]) -> str:
         return error.support_link
 
 
-def follow(link: str) -> str:
+def follow(link: str) -> tuple[int, str]:
     """What the configured factory answers to the path of its support link: the status, and the sentence with it.
 
     Raises ValueError for a link that is none, and a FactoryError.

@@ -3,15 +3,20 @@
 import logging
 
 from django.db import Error, IntegrityError
+from django.db.models import Q
 from django.db.models.functions import Now
 
 from jwtpizza.accounts.models import User
+from jwtpizza.fields import from_now
 from orders import selectors
 from orders.factory import gateway
 from orders.factory.errors import FactoryError
 from orders.models import SupportLink, digest_of
 
 log = logging.getLogger("orders")
+
+# Longer than asking takes, FACTORY_DEADLINE and a resolver's time.
+CLAIM_SECONDS = 60.0
 
 
 def keep(link: str) -> None:
@@ -31,12 +36,18 @@ def keep(link: str) -> None:
 
 
 def follow(*, link: SupportLink, who: User | None) -> str:
-    """What came of asking the factory for its link, which is kept with who asked (nobody: the worker)."""
+    """What came of asking the factory for its link, which is kept with who asked (nobody: the worker).
+
+    It is followed once the factory has answered 2xx, and what it answers to whoever asks again is not kept: it was the
+    first that ended an outage, if any did.
+    """
     try:
-        answer, followed_at = f"the factory answered {gateway.follow(link.link)}", Now()
+        status, sentence = gateway.follow(link.link)
+        answer, well = f"the factory answered {status} {sentence}".strip(), 200 <= status < 300
     except FactoryError as error:
-        answer, followed_at = str(error), None
-    SupportLink.objects.filter(pk=link.pk).update(followed_at=followed_at, followed_by=who, answer=answer)
+        answer, well = str(error), False
+    unanswered = SupportLink.objects.filter(Q(followed_at=None) | Q(answer=""), pk=link.pk)
+    unanswered.update(followed_at=Now() if well else None, followed_by=who, answer=answer)
     data = {"type": "factory", "reportUrl": link.link, "answer": answer, "userId": who and who.pk}
     log.warning("a support link was followed", extra={"data": data})
     return answer
@@ -45,11 +56,12 @@ def follow(*, link: SupportLink, who: User | None) -> str:
 def follow_latest() -> None:
     """Follows the latest link for the worker if a circuit has opened and nobody has; of two at once, one does.
 
-    A link that could not be followed is for the next call.
+    A link that could not be followed is for the next call; one whose worker was killed at it, for the next in a minute.
     """
     latest = selectors.latest_link()
     if latest is None or all(circuit.state == "closed" for circuit in selectors.CIRCUITS()):
         return
-    unfollowed = SupportLink.objects.filter(pk=latest.pk, followed_at=None)
-    if unfollowed.update(followed_at=Now()):
+    left = Q(answer="", followed_at__lt=from_now(-CLAIM_SECONDS))
+    unfollowed = SupportLink.objects.filter(Q(followed_at=None) | left, pk=latest.pk)
+    if unfollowed.update(followed_at=Now(), followed_by=None, answer=""):
         follow(link=latest, who=None)

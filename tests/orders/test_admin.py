@@ -37,13 +37,13 @@ def test_an_order_that_was_made_has_no_button(desk, diner, factory):
     assert "/follow/" not in desk.get(f"/admin/orders/order/{order_id}/change/").text
 
 
-def test_who_followed_it_and_what_came_of_it_is_kept(desk, outage):
+def test_who_followed_it_first_and_what_came_of_it_is_kept_and_each_try_told(desk, outage):
     desk.post(button(outage))
     desk.post(button(outage))
     outage.refresh_from_db()
     assert (outage.followed_by.name, outage.answer) == (
         "常用名字",
-        "the factory answered 200 No chaos currently executing",
+        "the factory answered 200 Problem resolved. Pizza is back on the menu!",
     )
     assert outage.followed_at is not None
     told = [entry.change_message for entry in LogEntry.objects.order_by("pk")]

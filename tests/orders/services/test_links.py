@@ -9,6 +9,7 @@ from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from jwtpizza.accounts.models import User
+from jwtpizza.fields import from_now
 from jwtpizza.observability.logs import JsonFormatter
 from orders.factory.errors import ServerError, TooSlow
 from orders.models import Order, Status, SupportLink, WorkerCircuit, digest_of
@@ -131,17 +132,30 @@ def test_what_it_answered_is_kept_with_who_asked_and_when(boss, wired):
     assert followed(link) == (True, boss, TOLD)
 
 
-def test_it_may_be_followed_again_and_the_last_answer_counts(boss, wired):
-    def first_this_then_that(line):
-        for message in ("Chaos ended", "There is none"):
+def in_turn(*answers):
+    def behave(line):
+        for status, message in answers:
             line.read_request()
-            line.send(answer("200 OK", {"message": message}))
+            line.send(answer(status, {"message": message}))
 
-    wired(first_this_then_that)
+    return behave
+
+
+def test_who_follows_it_again_is_answered_and_it_stays_the_firsts(boss, wired):
+    wired(in_turn(("200 OK", "Chaos ended"), ("200 OK", "There is none")))
     link = kept()
     links.follow(link=link, who=None)
+    assert links.follow(link=link, who=boss) == "the factory answered 200 There is none"
+    assert followed(link) == (True, None, "the factory answered 200 Chaos ended")
+
+
+def test_one_that_the_factory_refused_is_whose_who_follows_it_with_success(boss, wired):
+    wired(in_turn(("400 Bad Request", "Problem unresolved"), ("200 OK", "Problem resolved")))
+    link = kept()
+    links.follow(link=link, who=None)
+    assert followed(link) == (False, None, "the factory answered 400 Problem unresolved")
     links.follow(link=link, who=boss)
-    assert followed(link) == (True, boss, "the factory answered 200 There is none")
+    assert followed(link) == (True, boss, "the factory answered 200 Problem resolved")
 
 
 @pytest.mark.parametrize(
@@ -161,7 +175,7 @@ def test_whatever_it_answers_is_kept(boss, wired, behaviour, told):
     wired(behaviour)
     link = kept()
     assert links.follow(link=link, who=boss) == f"the factory answered {told}"
-    assert followed(link) == (True, boss, f"the factory answered {told}")
+    assert followed(link) == (told.startswith("2"), boss, f"the factory answered {told}")
 
 
 @pytest.mark.parametrize("status", ["301 Moved Permanently", "302 Found", "307 Temporary Redirect", "308 Gone"])
@@ -267,6 +281,16 @@ def test_one_that_could_not_be_followed_is_followed_once_it_can(outage, settings
     links.follow_latest()
     assert followed(link)[0] is False
     wired(ENDED)
+    links.follow_latest()
+    assert followed(link) == (True, None, TOLD)
+
+
+def test_one_whose_worker_was_killed_at_it_is_followed_after_a_minute(outage, wired):
+    wire = wired(ENDED)
+    link = kept(answer="", followed_at=from_now(-59))
+    links.follow_latest()
+    assert wire.connections == 0
+    SupportLink.objects.update(followed_at=from_now(-61))
     links.follow_latest()
     assert followed(link) == (True, None, TOLD)
 
