@@ -73,9 +73,10 @@ def keep_reporting() -> None:
         try:
             report_circuit()
             write_seen()
-            connection.close()
         except Exception:
             log.exception("the circuit's state, or who was seen, could not be told")
+        finally:
+            connection.close()
         gateway.CHANGED.wait(REPORT_SECONDS)
 
 

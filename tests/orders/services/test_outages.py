@@ -326,6 +326,19 @@ def test_it_goes_on_when_the_database_is_gone_for_a_while(demo, monkeypatch, gon
     assert len(reports) == 2
 
 
+def test_what_it_reported_on_is_given_back_each_time_for_it_may_have_broken_in_hand(demo, monkeypatch):
+    def report():
+        raise OperationalError("gone")
+
+    given_back = []
+    monkeypatch.setattr(gateway, "CHANGED", Changed(times=2))
+    monkeypatch.setattr(outages, "report_circuit", report)
+    monkeypatch.setattr(outages.connection, "close", lambda: given_back.append(True))
+    with pytest.raises(Changed.End):
+        outages.keep_reporting()
+    assert len(given_back) == 2
+
+
 # --- the canary -----------------------------------------------------------------------------------
 
 
