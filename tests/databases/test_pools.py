@@ -1,6 +1,8 @@
 """The pools of connections to PostgreSQL and MariaDB, against real ones."""
 
 import gc
+import itertools
+import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -170,6 +172,23 @@ def test_one_that_was_cut_in_hand_costs_its_holder_an_error_and_is_replaced(numb
         number()
     connections[ALIAS].close_if_unusable_or_obsolete()
     assert number() != before
+
+
+def test_one_that_broke_in_hand_is_not_lent_again_whoever_has_its_number_by_now(
+    number, connections, database, give_back
+):
+    number()
+    cut_off(database)
+    with pytest.raises(OperationalError):
+        number()
+    # A process opens others all the time, and the system gives the lowest number that is free.
+    strangers = [socket.socketpair() for _ in range(4)]
+    try:
+        give_back()
+        assert number()
+    finally:
+        for stranger in itertools.chain(*strangers):
+            stranger.close()
 
 
 def test_what_was_not_committed_is_undone_when_the_connection_is_given_back(ask, number, give_back, connections):

@@ -79,4 +79,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def _close(self) -> None:
         # Of a transaction that was open nothing more may happen in it: it may be somebody else's by now.
         given_back, self.connection = self.connection, None
+        if self.errors_occurred:
+            # Its socket may be closed, and be somebody else's by its number, which is all that a ping looks at.
+            given_back.invalidate()
         given_back.close()
