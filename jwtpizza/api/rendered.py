@@ -15,7 +15,7 @@ from jwtpizza.shared import Generation
 # One thread makes bytes anew from the first on, the others serve the old ones, and nobody does from the second on.
 REFRESH_SECONDS = 0.5
 FRESH_SECONDS = 1.0
-MOST_KEPT = 256
+MOST_KEPT, MOST_BYTES = 256, 8 * 1024 * 1024
 
 
 class Kept(NamedTuple):
@@ -24,6 +24,7 @@ class Kept(NamedTuple):
     generation: int
     made: float
     refreshing: bool = False
+    gone: bool = False
 
 
 def _has(kept: Kept, if_none_match: str) -> bool:
@@ -62,20 +63,39 @@ class Rendered:
         if kept is None or kept.generation != generation:
             return self._make(variant, make, generation)
         age = self._clock() - kept.made
-        if age < REFRESH_SECONDS or (age < FRESH_SECONDS and kept.refreshing):
+        if age < REFRESH_SECONDS or (kept.refreshing and (kept.gone or age < FRESH_SECONDS)):
             return kept
+        return self._refreshed(variant, make, kept)
+
+    def _refreshed(self, variant: Hashable, make: Callable[[], Any], kept: Kept) -> Kept:
+        """Once the database was gone, one caller at a time finds out whether it still is, and nobody waits with it."""
         self._kept[variant] = kept._replace(refreshing=True)
+        left = kept._replace(refreshing=False)
         try:
-            return self._make(variant, make, generation)
+            return self._make(variant, make, kept.generation)
         except DatabaseError:
-            self._kept[variant] = kept._replace(made=self._clock())
-            return kept
+            left = left._replace(made=self._clock(), gone=True)
+            return left
+        finally:
+            if self._kept.get(variant, left).refreshing:
+                self._kept[variant] = left
 
     def _make(self, variant: Hashable, make: Callable[[], Any], generation: int) -> Kept:
         made = self._clock()
         body = JSONRenderer().render(make())
-        if len(self._kept) >= MOST_KEPT:
-            self._kept.clear()
+        is_new = variant not in self._kept
         kept = Kept(body, f'"{blake2s(body, digest_size=16).hexdigest()}"', generation, made)
         self._kept[variant] = kept
+        if is_new:
+            self._make_room()
         return kept
+
+    def _make_room(self) -> None:
+        """Those go that were made first: what is asked for often is made again twice a second."""
+        oldest_first = sorted([*self._kept.items()], key=lambda each: each[1].made)
+        left, size = len(oldest_first), sum(len(kept.body) for _, kept in oldest_first)
+        for variant, kept in oldest_first:
+            if left <= MOST_KEPT and size <= MOST_BYTES:
+                return
+            self._kept.pop(variant, None)
+            left, size = left - 1, size - len(kept.body)

@@ -9,7 +9,7 @@ from django.db import OperationalError, transaction
 from django.test import RequestFactory
 
 from franchises.models import Store
-from jwtpizza.api.rendered import FRESH_SECONDS, MOST_KEPT, REFRESH_SECONDS, Rendered
+from jwtpizza.api.rendered import FRESH_SECONDS, MOST_BYTES, MOST_KEPT, REFRESH_SECONDS, Rendered
 from jwtpizza.shared import SLOTS
 from menu.models import MenuItem
 from menu.services import MENU
@@ -168,6 +168,39 @@ def test_a_database_that_is_gone_is_not_asked_by_each_request(menu, books, clock
     assert books.made == 2
 
 
+def test_while_it_is_gone_nobody_waits_for_it_but_one_who_looks_whether_it_is_back(menu, books, clock):
+    def slow():
+        asked.append("first" if not asked else "again")
+        clock.now += 1.5  # who waits for a connection that never comes
+        if len(asked) < 3:
+            others.append(menu.answer(GET("/"), slow))
+        raise OperationalError("gone")
+
+    menu.answer(GET("/"), books)
+    books.gone = True
+    clock.now += REFRESH_SECONDS
+    menu.answer(GET("/"), books)
+    asked, others = [], []
+    clock.now += REFRESH_SECONDS
+    assert json.loads(menu.answer(GET("/"), slow).content) == books.says
+    assert (asked, len(others)) == (["first"], 1)
+
+
+def test_whatever_else_goes_wrong_while_it_looks_the_next_one_looks_again(menu, books, clock):
+    def broken():
+        raise ZeroDivisionError
+
+    menu.answer(GET("/"), books)
+    books.gone = True
+    clock.now += REFRESH_SECONDS
+    menu.answer(GET("/"), books)
+    clock.now += REFRESH_SECONDS
+    with pytest.raises(ZeroDivisionError):
+        menu.answer(GET("/"), broken)
+    books.gone, books.says = False, ["Pepperoni"]
+    assert json.loads(menu.answer(GET("/"), books).content) == ["Pepperoni"]
+
+
 def test_a_cold_list_without_a_database_is_an_error(menu, books):
     books.gone = True
     with pytest.raises(OperationalError):
@@ -229,6 +262,21 @@ def test_the_number_of_kept_variants_is_bounded(menu, books):
     for page in range(3 * MOST_KEPT):
         menu.answer(GET("/"), books, variant=page)
         assert len(menu._kept) <= MOST_KEPT
+
+
+def test_so_is_their_size_together(menu):
+    for page in range(40):
+        menu.answer(GET("/"), lambda: "x" * 1024 * 1024, variant=page)
+        assert sum(len(kept.body) for kept in menu._kept.values()) <= MOST_BYTES
+
+
+def test_who_asks_for_very_many_variants_takes_away_none_that_others_ask_for(menu, books, clock):
+    menu.answer(GET("/"), books, variant="often")
+    for page in range(3 * MOST_KEPT):
+        clock.now += REFRESH_SECONDS / 100
+        menu.answer(GET("/"), books, variant="often")
+        menu.answer(GET("/"), books, variant=page)
+        assert "often" in menu._kept
 
 
 def test_a_changed_menu_is_in_the_next_answer(anonymous, admin):
