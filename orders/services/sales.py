@@ -11,6 +11,7 @@ between leaves a pending order with a lease; `decide` decides it once that runs 
 
 import json
 import logging
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
@@ -366,11 +367,17 @@ def _count_promise() -> None:
 
 
 def _persistently(book: Callable[[], bool]) -> bool:
-    """A few times, each with a new connection: a pizza was made, and somebody waits for it. Raises django.db.Error."""
+    """A few times, each with a new connection: a pizza was made, and somebody waits for it. Raises django.db.Error.
+
+    Not after one that took long: that was somebody's lock or a host that is silent, for which one wait is enough.
+    """
     for _ in range(SETTLE_AGAIN):
+        begun = time.monotonic()
         try:
             return book()
         except (OperationalError, InterfaceError):
+            if time.monotonic() - begun >= settings.LOCK_SECONDS / 2:
+                raise
             log.warning("an order could not be settled; once more", exc_info=True)
             connection.close_if_unusable_or_obsolete()
     return book()

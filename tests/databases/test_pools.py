@@ -2,6 +2,7 @@
 
 import gc
 import itertools
+import os
 import socket
 import threading
 import time
@@ -10,6 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from django.db import DEFAULT_DB_ALIAS, ConnectionHandler, OperationalError, ProgrammingError
 
+from jwtpizza.databases.idle import OPTIONS as OF_SOCKETS
+from jwtpizza.databases.idle import SILENCE
 from jwtpizza.settings import Environment
 from tests.e2e import books
 from tests.e2e.steps import cut_off
@@ -19,6 +22,7 @@ ALIAS = "pooled"
 OPTIONS = {
     "PostgreSQL": {
         "pool": {"min_size": 1, "max_size": SIZE, "timeout": TIMEOUT, "reconnect_timeout": 1.0},
+        **SILENCE,
         "options": "-c lock_timeout=200ms -c application_name=pizza",
         "prepare_threshold": 5,
     },
@@ -172,6 +176,15 @@ def test_one_that_was_cut_in_hand_costs_its_holder_an_error_and_is_replaced(numb
         number()
     connections[ALIAS].close_if_unusable_or_obsolete()
     assert number() != before
+
+
+def test_a_host_that_went_without_a_word_is_given_up_within_eight_seconds(number, connections):
+    """What the system is told: a host that is switched off can't be had here."""
+    number()
+    with socket.socket(fileno=os.dup(connections[ALIAS].connection.fileno())) as connected:
+        told = [connected.getsockopt(socket.IPPROTO_TCP, getattr(socket, name)) for name in OF_SOCKETS]
+        assert connected.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+    assert told == [5, 1, 3, 8000]
 
 
 def test_one_that_broke_in_hand_is_not_lent_again_whoever_has_its_number_by_now(

@@ -12,7 +12,7 @@ from sqlalchemy.dialects.mysql.mysqldb import MySQLDialect_mysqldb
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import QueuePool
 
-from jwtpizza.databases.idle import has_news
+from jwtpizza.databases.idle import give_up_silence, has_news
 from jwtpizza.turns import TURNS
 
 # By host, port and name.
@@ -37,6 +37,12 @@ class Dialect(MySQLDialect_mysqldb):
             dbapi_connection.rollback()
 
 
+def _connected(**how: Any) -> Any:
+    connection = MySQLdb.connect(**how)
+    give_up_silence(connection.fileno())
+    return connection
+
+
 class DatabaseWrapper(base.DatabaseWrapper):
     def get_connection_params(self) -> dict[str, Any]:
         params: dict[str, Any] = super().get_connection_params()
@@ -55,7 +61,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         address = tuple(conn_params.get(part) for part in ("host", "port", "database"))
         if address not in _pools:
             pool = QueuePool(
-                lambda: MySQLdb.connect(**conn_params),
+                lambda: _connected(**conn_params),
                 dialect=Dialect(dbapi=MySQLdb),
                 pre_ping=True,
                 # Those that nobody needed for long are not kept awake.

@@ -5,8 +5,10 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from decimal import Decimal
+from types import SimpleNamespace
 
 import pytest
+from django.conf import settings
 from django.core.management import call_command
 from django.db import OperationalError, connection
 from django.db.models import F
@@ -28,7 +30,7 @@ from orders.factory.errors import (
 from orders.models import Order, Reason, Status
 from orders.services import later, sales
 from tests.actors import registered
-from tests.orders.stage import LINK, Crash, age_lease
+from tests.orders.stage import LINK, Clock, Crash, age_lease
 
 FAILURES = [ServerError, Unreachable, TooSlow, BadResponse, BadJwt, Unverified, Rejected, Unauthorized]
 
@@ -373,12 +375,14 @@ def test_nor_is_it_made_by_who_settles_what_was_left_behind(crashed, gateway):
     assert gateway.asked == []
 
 
-def booking_fails(monkeypatch, times):
-    """The database is gone as often when an order is to be settled."""
-    real, failures = sales._book, [OperationalError("gone")] * times
+def booking_fails(monkeypatch, times, seconds=0.0):
+    """The database is gone as often when an order is to be settled, which takes so long to tell."""
+    real, failures, clock = sales._book, [OperationalError("gone")] * times, Clock()
+    monkeypatch.setattr(sales, "time", SimpleNamespace(monotonic=clock))
 
     def book(*args):
         if failures:
+            clock.now += seconds
             raise failures.pop()
         return real(*args)
 
@@ -399,6 +403,12 @@ def test_who_can_not_be_told_what_became_of_an_order_is_told_that(diner, gateway
     age_lease(the_order().pk)
     assert diner.order(1, **KEY).status_code == 200
     assert (Order.objects.count(), revenue()) == (1, Decimal("0.0038"))
+
+
+def test_who_waited_for_a_lock_in_vain_does_not_wait_for_it_again(diner, gateway, monkeypatch):
+    booking_fails(monkeypatch, times=1, seconds=settings.LOCK_SECONDS / 2)
+    answer = diner.order(1)
+    assert (answer.status_code, answer.json()["error"]) == (503, "Order undecided")
 
 
 def test_a_key_belongs_to_its_user(diner, franchisee, gateway):
