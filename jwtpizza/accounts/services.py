@@ -8,6 +8,7 @@ from django.contrib.auth.hashers import make_password
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
+from django.db.models import Exists, OuterRef
 from django.db.models.functions import Now
 from django.dispatch import Signal
 from django.utils import timezone
@@ -59,14 +60,22 @@ def _logged_in(email: str, password: str) -> tuple[User, str]:
         raise _unknown_user()
     with transaction.atomic():
         # Checking took a while: the password may be another by now, or the user disabled.
-        if _STILL.first(pk=user.pk, password=user.password) is None:
+        still = _STILL.first(pk=user.pk, password=user.password)
+        if still is None:
             raise _unknown_user()
+        [has_expired] = still
+        if has_expired:
+            user.sessions.filter(expires_at__lt=Now()).delete()
         return user, open_session(user)
 
 
+_EXPIRED = Session.objects.filter(user=OuterRef("pk"), expires_at__lt=Now())
 _STILL = Prepared(
     lambda pk, password: (
-        User.objects.select_for_update().filter(pk=pk, password=password, is_active=True).values_list("pk")
+        User.objects.select_for_update()
+        .filter(pk=pk, password=password, is_active=True)
+        .annotate(has_expired=Exists(_EXPIRED))
+        .values_list("has_expired")
     ),
     pk=int,
     password=str,
@@ -76,7 +85,6 @@ _STILL = Prepared(
 def open_session(user: User) -> str:
     """A token good for `ACCESS_TOKEN_LIFETIME` seconds or until its session is ended."""
     token = AccessToken.for_user(user)
-    user.sessions.filter(expires_at__lt=timezone.now()).delete()
     Session.objects.create(jti=token["jti"], user=user, expires_at=datetime.fromtimestamp(token["exp"], UTC))
     return str(token)
 

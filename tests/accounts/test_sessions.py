@@ -10,6 +10,7 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.utils import timezone
 
 from jwtpizza.accounts.models import Session, User
+from jwtpizza.fields import from_now
 from tests.actors import Actor, logged_in
 
 
@@ -132,10 +133,13 @@ def test_a_token_is_good_for_thirty_days(diner, time_machine):
     assert works(diner)
 
 
-def test_a_login_sweeps_out_the_users_sessions_that_are_over(diner, phone, time_machine):
-    time_machine.move_to(timezone.now() + timedelta(days=31))
+def test_a_login_sweeps_out_the_users_sessions_that_are_over_and_no_others(diner, phone, franchisee):
+    over, left = Session.objects.filter(user=2)
+    Session.objects.exclude(pk=left.pk).update(expires_at=from_now(-1))
     logged_in("d@jwt.com", "diner")
-    assert Session.objects.filter(user=2).count() == 1
+    assert Session.objects.filter(user=2).exclude(pk=left.pk).count() == 1
+    assert not Session.objects.filter(pk=over.pk).exists()
+    assert Session.objects.filter(user=3).exists()
 
 
 def signed(key, **claims):
