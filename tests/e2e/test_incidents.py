@@ -73,7 +73,11 @@ def ordering(service):
 
 
 def recovered(clients, factory, query):
-    """Once the factory is well, the orders are made, and the incident is over."""
+    """Once the factory is well, the orders are made, and the incident is over.
+
+    An order that a kill cut off is trouble when it is decided: after three seconds of health, of another incident.
+    """
+    eventually(lambda: count(query, "pending") == 0, 60)
     factory.chaos("none")
     clients.more("made", 40)
     eventually(lambda: query("SELECT 1 FROM incidents_incident WHERE is_open") == [])
