@@ -115,7 +115,7 @@ class Stage:
         """Seen then; `followed` so many seconds after `START`, by the worker unless it says `followed_by`."""
         text = LINK.format(key=key, code=code)
         if "followed" in how:
-            how["followed_at"] = at(how.pop("followed"))
+            how = {"followed_at": at(how.pop("followed")), "answer": "the factory answered 200", **how}
         return SupportLink.objects.create(link=text, digest=digest_of(text), seen_at=at(seconds), **how)
 
     def incident(

@@ -390,6 +390,22 @@ def test_a_link_is_masked_and_its_follower_has_no_name(stage):
     assert (nobody.by, nobody.followed_at) == ("", None)
 
 
+def test_a_link_that_a_worker_is_asking_for_is_not_followed(stage):
+    stage.failed(0)
+    stage.link(1, code="asked", followed=60, answer="")
+    known = facts(stage.incident(closed=300))
+    [link] = known.links
+    assert (link.by, link.followed_at) == ("", None)
+    assert (known.links_seen, known.links_followed, known.first_followed_at) == (1, 0, None)
+
+
+def test_who_could_not_follow_a_link_is_told(stage):
+    stage.failed(0)
+    stage.link(1, answer="the factory answered 500")
+    [link] = facts(stage.incident(closed=300)).links
+    assert (link.by, link.followed_at, link.answer) == ("the worker", None, "the factory answered 500")
+
+
 def test_of_a_thousand_links_all_are_counted_and_those_that_were_followed_are_told(stage):
     stage.failed(0)
     for number in range(50):

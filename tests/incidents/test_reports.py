@@ -662,6 +662,16 @@ def test_a_link_that_was_followed_late_is_told_with_how_late(stage):
     assert action.figure == "the link was followed 4 min after it came"
 
 
+@pytest.mark.parametrize("pressed", [110, 86400], ids=["after the first success", "days later"])
+def test_a_link_that_was_followed_once_it_was_over_was_not_followed_in_it(stage, pressed):
+    stage.failed(0)
+    stage.link(0, code="a")
+    stage.link(1, code="b", followed=pressed)
+    stage.canary(100)
+    [action] = [action for action in told(stage).actions if "support link" in action.what]
+    assert action.figure == "2 links, none followed in 1 min 40 s"
+
+
 def test_of_two_links_another_than_the_first_may_have_been_followed(stage):
     [action] = [action for action in report(the_outage(stage)).actions if "support link" in action.what]
     figure = "the first of 2 links came at 19:33:37 UTC, and one was followed first 4 min 25 s later"

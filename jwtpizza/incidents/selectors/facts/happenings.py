@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from itertools import chain
 from typing import Any, NamedTuple
 
-from django.db.models import Count, F, Min, Sum
+from django.db.models import Case, Count, F, Min, Q, Sum, When
 
 from jwtpizza.incidents.models import Event, Kind
 from jwtpizza.incidents.selectors.facts.known import Link, Start, Switch, Traffic, Transition
@@ -53,29 +53,32 @@ def switches(window: Window) -> list[Switch]:
 
 def counted_links(window: Window) -> Links:
     """All of them; one query."""
-    told = _links(window).aggregate(Count("pk"), Count("followed_at"), Min("seen_at"), Min("followed_at"))
+    told = _links(window).aggregate(Count("pk"), Count("done_at"), Min("seen_at"), Min("done_at"))
     return Links(*told.values())
 
 
 def links(window: Window) -> list[Link]:
     """20 of them: those that were followed last, then those that were seen first; in the order in which they came."""
-    followed_first = _links(window).order_by(F("followed_at").desc(nulls_last=True), "seen_at", "pk")
+    followed_first = _links(window).order_by(F("done_at").desc(nulls_last=True), "seen_at", "pk")
     chosen = sorted(followed_first[:MOST_LINKS], key=lambda link: (link.seen_at, link.pk))
     return [
-        Link(link.pk, masked(link.link), link.seen_at, link.followed_at, _follower(link), masked(link.answer))
+        Link(link.pk, masked(link.link), link.seen_at, link.done_at, _follower(link), masked(link.answer))
         for link in chosen
     ]
 
 
 def _links(window: Window) -> Any:
-    return SupportLink.objects.filter(within("seen_at", after=window.links_after, until=window.until))
+    # A worker that is asking, or was killed at it, has claimed its link, and has no answer yet.
+    done = Case(When(~Q(answer=""), then="followed_at"))
+    seen = SupportLink.objects.filter(within("seen_at", after=window.links_after, until=window.until))
+    return seen.annotate(done_at=done)
 
 
 def _follower(link: SupportLink) -> str:
     """Without a name: who reads a report may look the number up, if they may know."""
     if link.followed_by_id:
         return f"user {link.followed_by_id}, an admin"
-    return "the worker" if link.followed_at else ""
+    return "the worker" if link.answer else ""
 
 
 def calls(first: datetime, last: datetime) -> list[Traffic]:

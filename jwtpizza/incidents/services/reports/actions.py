@@ -96,7 +96,9 @@ def _ending(facts: Facts) -> Iterator[Action]:
 def _unfollowed(facts: Facts) -> Iterator[Action]:
     if not facts.first_link_at:
         return
-    end = facts.first_followed_at or (facts.success.at if facts.success else facts.until)
+    over = facts.success.at if facts.success else facts.until
+    # Whoever presses the button once it is over ended nothing.
+    end = min(facts.first_followed_at or over, over)
     if end - facts.first_link_at <= SOON:
         return
     waited = lasting(end - facts.first_link_at)
@@ -104,7 +106,7 @@ def _unfollowed(facts: Facts) -> Iterator[Action]:
     what = "Find out why the worker was late to follow" if late else "Have the worker follow"
     figure = (
         _followed(facts, waited)
-        if facts.first_followed_at
+        if end == facts.first_followed_at
         else f"{many(facts.links_seen, 'link')}, none followed in {waited}"
     )
     yield Action(f"{what} the support link (FACTORY_FOLLOW_SUPPORT_LINK)", figure)
