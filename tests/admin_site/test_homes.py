@@ -298,8 +298,8 @@ def go_wrong(*, first, last, closed=None):
     return Incident.objects.create(first_at=first, last_at=last, closed_at=closed, is_open=None if closed else True)
 
 
-def happen(kind=Kind.REFUSED, *, at, count=1):
-    Event.objects.create(key=f"{kind} {at}", kind=kind, at=at, trouble=True, outcome="open", count=count)
+def happen(kind=Kind.REFUSED, *, at, outcome="open", count=1):
+    Event.objects.create(key=f"{kind} {at}", kind=kind, at=at, trouble=True, outcome=outcome, count=count)
 
 
 def test_while_an_incident_is_open_it_is_said_first(now, home):
@@ -364,6 +364,14 @@ def test_one_that_is_open_comes_before_one_that_is_over(now, home):
     seen = home().words
     assert f"Incident {incident.pk} is open" in seen
     assert "is over" not in seen
+
+
+def test_an_order_whose_answer_was_that_nobody_can_tell_is_told_as_what_became_of_it(now, home):
+    happen(Kind.BROKEN, at=NOW, outcome="Undecided")
+    go_wrong(first=NOW, last=NOW)
+    assert "is open: 1 order was answered as undecided so far." in home().words
+    place(at=NOW, status=Status.FAILED)
+    assert "is open: 1 order failed and 0 were refused or met an error of ours so far." in home().words
 
 
 def test_a_franchisee_is_told_of_none(now, counter):

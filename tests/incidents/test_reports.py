@@ -255,6 +255,61 @@ def test_what_became_of_an_order_that_we_could_not_tell_of_is_said_to_be_unknown
     assert "1 order was answered as undecided. " in found.summary
 
 
+def left(stage, *, abandoned, undecided):
+    """The report of orders that failed since nobody settled them, as many of them answered as undecided."""
+    for _ in range(undecided):
+        stage.broken(0, "Undecided")
+    for _ in range(abandoned):
+        stage.failed(31, "abandoned")
+    stage.made(40)
+    return told(stage, last=31)
+
+
+def test_whom_our_database_left_undecided_got_an_answer(stage):
+    assert left(stage, abandoned=3, undecided=2).symptoms == [
+        "1 of 3 orders got no answer: 33.3 %.",
+        "2 of 3 orders were answered that we could not tell (503): 66.7 %.",
+    ]
+
+
+def test_what_was_undecided_and_became_something_else_is_told_beside_the_rates(stage):
+    assert left(stage, abandoned=1, undecided=3).symptoms == [
+        "1 of 1 order was answered that we could not tell (503): 100 %.",
+        "2 orders were answered that we could not tell (503), and counted as what became of them.",
+    ]
+
+
+ENDED, LEFT = "Processes of ours ended in the middle of an order", "rrors of ours left orders undecided"
+
+
+@pytest.mark.parametrize(
+    ("undecided", "sentence"),
+    [
+        (0, f"{ENDED}: 2 orders (all that failed)."),
+        (1, f"{ENDED}, or e{LEFT} (1 of them): 2 orders (all that failed)."),
+        (2, f"E{LEFT}: 2 orders (all that failed)."),
+    ],
+)
+def test_an_order_that_nobody_settled_has_the_cause_of_which_its_diner_was_told(stage, undecided, sentence):
+    assert sentence in evidence(left(stage, abandoned=2, undecided=undecided).causes)
+
+
+@pytest.mark.parametrize(("undecided", "ended"), [(0, ["2 orders failed"]), (1, ["1 order failed"]), (2, [])])
+def test_only_what_nothing_explains_was_ended_with_its_process(stage, undecided, ended):
+    actions = left(stage, abandoned=2, undecided=undecided).actions
+    assert [action.figure for action in actions if action.what == "Find out what ended our processes"] == ended
+
+
+def test_what_our_database_left_undecided_is_no_headline_of_processes(stage):
+    summary = left(stage, abandoned=2, undecided=2).summary
+    assert "for 31 s, our own database failed. " in summary
+
+
+def test_an_order_that_was_answered_as_undecided_pages_nobody_a_second_time(stage):
+    found = left(stage, abandoned=1, undecided=1)
+    assert [(alert.name, alert.at) for alert in found.alerts] == [("OrderFailed", at(0))]
+
+
 def test_of_broken_orders_it_is_said_how_many_are_nobodys(stage):
     stage.broken(0, diner=stage.diner, total=PRICE)
     stage.broken(0)

@@ -7,8 +7,11 @@ from django.db.models import F, Q, QuerySet, Sum
 
 from jwtpizza.api.errors import NotFound
 from jwtpizza.incidents.models import Event, Incident, Kind
+from orders.errors import Undecided
 from orders.models import Order, Reason, Status
 
+# The event of an order that stands in the books, and is counted there.
+UNDECIDED = Undecided.__name__
 DAY, MICROSECOND = timedelta(days=1), timedelta(microseconds=1)
 
 
@@ -91,18 +94,24 @@ def present(now: datetime) -> Incident | None:
 
 
 class Lost(NamedTuple):
-    """How many orders failed, were refused or met an error of ours, or were promised."""
+    """How many orders failed, were refused or met an error of ours, were promised, or were answered as undecided."""
 
     failed: int
     refused: int
     promised: int
+    undecided: int
 
 
 def lost(incident: Incident) -> Lost:
     """From its first failure to its last; two queries."""
     meanwhile = {"since": incident.first_at, "until": incident.last_at}
     failed = failed_orders().filter(within("settled_at", **meanwhile)).count()
-    refused = Sum("count", filter=Q(kind__in=[Kind.REFUSED, Kind.BROKEN]), default=0)
-    promised = Sum("count", filter=Q(kind=Kind.PROMISED), default=0)
+    undecided = Q(kind=Kind.BROKEN, outcome=UNDECIDED)
+    refused = Q(kind__in=[Kind.REFUSED, Kind.BROKEN]) & ~undecided
     events = Event.objects.filter(within("at", **meanwhile), trouble=True)
-    return Lost(failed, **events.aggregate(refused=refused, promised=promised))
+    counted = events.aggregate(
+        refused=Sum("count", filter=refused, default=0),
+        promised=Sum("count", filter=Q(kind=Kind.PROMISED), default=0),
+        undecided=Sum("count", filter=undecided, default=0),
+    )
+    return Lost(failed, **counted)

@@ -7,13 +7,7 @@ from typing import Any
 
 from jwtpizza.incidents.models import Incident, Kind
 from jwtpizza.incidents.selectors.facts import counts, happenings
-from jwtpizza.incidents.selectors.facts.counts import (
-    UNDECIDED,
-    Failures,
-    Happened,
-    by_outcome,
-    first_of,
-)
+from jwtpizza.incidents.selectors.facts.counts import Failures, Happened, by_outcome, first_of
 from jwtpizza.incidents.selectors.facts.examples import examples
 from jwtpizza.incidents.selectors.facts.known import (
     Example,
@@ -28,6 +22,7 @@ from jwtpizza.incidents.selectors.facts.known import (
 )
 from jwtpizza.incidents.selectors.facts.spans import course, spans
 from jwtpizza.incidents.selectors.facts.window import Window, window_of
+from jwtpizza.incidents.selectors.troubles import UNDECIDED
 
 __all__ = [
     "Example",

@@ -29,8 +29,7 @@ from jwtpizza.incidents.models import Event, Kind
 from jwtpizza.incidents.selectors import troubles
 from jwtpizza.incidents.selectors.facts.known import Success
 from jwtpizza.incidents.selectors.facts.window import Window as Span
-from jwtpizza.incidents.selectors.troubles import within
-from orders.errors import Undecided
+from jwtpizza.incidents.selectors.troubles import UNDECIDED, within
 from orders.models import Order, Reason, Status
 
 MOST_LOST = 100
@@ -42,7 +41,6 @@ MOST_GAPS = 1000
 ENOUGH = timedelta(minutes=5)
 # What there is no Reason for: it was promised, and could not be made within a day.
 GIVEN_UP = "given_up"
-UNDECIDED = Undecided.__name__
 
 
 class Failures(NamedTuple):
@@ -145,7 +143,7 @@ def diners(window: Span) -> int:
 def lost_at(window: Span) -> list[datetime]:
     """When the first hundred orders failed, were refused or met an error of ours; two queries."""
     failed = troubles.failed_orders().filter(window.of("settled_at")).order_by("settled_at")
-    others = Event.objects.filter(window.of("at"), kind__in=LOST).order_by("at")
+    others = Event.objects.filter(window.of("at"), kind__in=LOST).exclude(outcome=UNDECIDED).order_by("at")
     lost: list[Any] = list(failed.values_list("settled_at", flat=True)[:MOST_LOST])
     for at, count in others.values_list("at", "count")[:MOST_LOST]:
         lost += [at] * min(count, MOST_LOST)

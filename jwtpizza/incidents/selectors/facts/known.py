@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from jwtpizza.incidents.models import Incident
+from orders.models import Reason
 
 
 class Transition(NamedTuple):
@@ -179,3 +180,13 @@ class Facts(NamedTuple):
     def failed_at_once(self) -> int:
         """The failed orders that had not been promised: those whose diners were told so, or were told nothing."""
         return self.failed - self.given_up
+
+    @property
+    def left_undecided(self) -> int:
+        """The failed orders that nobody settled because errors of ours were in the way, as their diners were told."""
+        return min(self.undecided, self.failures.get(Reason.ABANDONED, 0))
+
+    @property
+    def cut_off(self) -> int:
+        """The failed orders that nobody settled, and nothing says why: their diners got no answer."""
+        return self.failures.get(Reason.ABANDONED, 0) - self.left_undecided

@@ -6,7 +6,7 @@ from datetime import timedelta
 from django.conf import settings
 
 from jwtpizza.incidents.selectors.facts import Facts
-from jwtpizza.incidents.selectors.facts.counts import UNDECIDED
+from jwtpizza.incidents.selectors.troubles import UNDECIDED
 from jwtpizza.incidents.services.reports.causes import (
     changed,
     changes_before,
@@ -27,7 +27,6 @@ MENDED = {
     "Check FACTORY_API_KEY": (Reason.UNAUTHORIZED,),
     "Find out what the factory did not accept": (Reason.REJECTED,),
     "Ask the factory about pizzas that do not verify": (Reason.BAD_JWT, Reason.UNVERIFIED),
-    "Find out what ended our processes": (Reason.ABANDONED,),
     "Switch chaos on only while nobody orders": (Reason.CHAOS,),
 }
 
@@ -71,6 +70,7 @@ def _mending(facts: Facts) -> Iterator[Action]:
         (of_database, "Find out why the database failed", listed(of_database)),
         (others, "Mend the error of ours", listed(others)),
         *((count, what, f"{count} failed") for what, count in failed.items()),
+        (facts.cut_off, "Find out what ended our processes", f"{many(facts.cut_off, 'order')} failed"),
         (wrong, "Set the books right", f"the revenue of {many(wrong, 'store')} is not what the orders cost"),
     )
     yield from (Action(what, figure) for calls_for, what, figure in found if calls_for)

@@ -31,6 +31,7 @@ CLAUSES: dict[str, str] = {
     GIVEN_UP: "orders that were promised could not be made within 24 hours",
     Reason.ABANDONED: "processes of ours ended in the middle of an order",
 }
+LEFT = "errors of ours left orders undecided"
 OF_DATABASE = {"OperationalError", "InterfaceError", "DatabaseError", "Error"}
 OURS = {Reason.ABANDONED, Reason.CHAOS, GIVEN_UP}
 UNKNOWN = ("", "unknown")
@@ -69,7 +70,9 @@ def refused_as(facts: Facts, why: tuple[str, ...]) -> int:
 def headline(facts: Facts) -> str:
     """What went wrong above all, as the rest of a sentence that says when."""
     of_database, others = own_errors(facts)
-    found = [(count, CLAUSES[reason]) for reason, count in failures(facts).items() if reason in CLAUSES]
+    # What was left undecided is told with our own database.
+    of_others = failures(facts) - Counter({str(Reason.ABANDONED): facts.left_undecided})
+    found = [(count, CLAUSES[reason]) for reason, count in of_others.items() if reason in CLAUSES]
     found.append((sum(of_database.values()) + facts.undecided, "our own database failed"))
     found.append((sum(others.values()), "we had an error of our own"))
     found.append((refused_as(facts, FULL), "more orders waited for the pizza factory than it had places for"))
@@ -88,11 +91,20 @@ def causes(facts: Facts) -> list[Finding]:
 
 def _failed(facts: Facts) -> Iterator[Finding]:
     for reason, count in failures(facts).most_common():
-        clause = CLAUSES.get(reason, f"the outcome was {reason}")
+        clause = _left(facts) if reason == Reason.ABANDONED else CLAUSES.get(reason, f"the outcome was {reason}")
         yield Finding(sentence(f"{clause}: {failed_by(facts, reason)} ({_part(count, facts)})"), EVIDENCE)
     if facts.promised:
         promised = f"{many(facts.promised, 'order')} could not be made at once and {were(facts.promised)} promised"
         yield Finding(sentence(promised), EVIDENCE)
+
+
+def _left(facts: Facts) -> str:
+    """Why there were orders that nobody settled."""
+    if not facts.left_undecided:
+        return CLAUSES[Reason.ABANDONED]
+    if not facts.cut_off:
+        return LEFT
+    return f"{CLAUSES[Reason.ABANDONED]}, or {LEFT} ({facts.left_undecided:,} of them)"
 
 
 def _part(count: int, facts: Facts) -> str:

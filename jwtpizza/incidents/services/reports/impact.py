@@ -152,9 +152,9 @@ def symptoms(facts: Facts) -> list[str]:
 
 
 def _symptoms(facts: Facts) -> Iterator[str]:
-    late, cut_off = facts.at_once.get(Reason.TIMEOUT, 0), facts.at_once.get(Reason.ABANDONED, 0)
-    rates = [(facts.failed_at_once - late - cut_off, "failed (500)"), (late, "took too long (504)")]
-    rates += [(cut_off, "got no answer")]
+    late, left = facts.at_once.get(Reason.TIMEOUT, 0), facts.left_undecided
+    rates = [(facts.failed_at_once - late - facts.cut_off - left, "failed (500)"), (late, "took too long (504)")]
+    rates += [(facts.cut_off, "got no answer"), (left, "were answered that we could not tell (503)")]
     rates += [(facts.refused, "were refused at once (503, with Retry-After)")]
     rates += [(facts.broken, f"met an error of ours ({listed(facts.breakages)})")]
     rates += [(facts.promised, "were promised for later (202)")]
@@ -162,6 +162,10 @@ def _symptoms(facts: Facts) -> Iterator[str]:
         if count:
             told = what.replace("were", were(count), 1)
             yield f"{count:,} of {many(facts.asked, 'order')} {told}: {share(count, facts.asked)}"
+    if others := facts.undecided - left:
+        them = "it" if others == 1 else "them"
+        told = f"{many(others, 'order')} {were(others)} answered that we could not tell (503)"
+        yield f"{told}, and counted as what became of {them}"
     if facts.given_up:
         yield _given_up(facts)
     if facts.dropped:
