@@ -363,6 +363,35 @@ def test_whatever_fails_the_rest_is_done(monkeypatch, caplog, broken):
     ]
 
 
+@pytest.mark.parametrize(
+    ("broken", "done"),
+    [
+        ("", ["drain", "adopt", "watch", "keep_traffic"]),
+        ("drain", ["drain", "adopt", "watch"]),
+        ("watch", ["drain", "adopt", "watch"]),
+    ],
+)
+def test_how_calls_fared_is_kept_once_it_is_known_whether_there_is_an_incident(monkeypatch, broken, done):
+    """It is forgotten where there is none, and after an outage of the database nobody has opened it yet."""
+    turns = []
+
+    def turn(name):
+        def run():
+            turns.append(name)
+            if name == broken:
+                raise OperationalError("the database is gone")
+            return 0
+
+        run.__name__ = name
+        return run
+
+    for module, name in ((events, "drain"), (events, "adopt"), (lifecycle, "watch"), (events, "keep_traffic")):
+        monkeypatch.setattr(module, name, turn(name))
+    lifecycle._keep(look=True)
+
+    assert turns == done
+
+
 def test_it_looks_at_once_and_then_now_and_again(monkeypatch):
     turns = []
 

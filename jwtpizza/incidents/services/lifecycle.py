@@ -33,10 +33,12 @@ LOOK_SECONDS = 10.0
 GRACE = timedelta(seconds=5)
 
 
-def watch() -> None:
-    """Brings incidents up to what is known by now. Raises django.db.Error."""
+def watch() -> int:
+    """Brings incidents up to what is known by now; in how many steps. Raises django.db.Error."""
+    steps = 0
     while _step():
-        pass
+        steps += 1
+    return steps
 
 
 def _step() -> bool:
@@ -129,12 +131,14 @@ def _keep(*, look: bool) -> None:
     drained = _safely(events.drain)
     if look:
         _safely(events.adopt)
+    watched = _safely(watch) if look or drained else None
+    # While nobody could find out whether there is an incident, what it is compared with must not be forgotten.
+    if look and drained is not None and watched is not None:
         _safely(events.keep_traffic)
-    if look or drained:
-        _safely(watch)
 
 
 def _safely(work: Callable[[], Any]) -> Any:
+    """What it returned; None if it failed."""
     try:
         return work()
     except Exception:
