@@ -504,6 +504,8 @@ def test_spans_tell_what_was_decided_in_each_and_how_long_it_took(stage):
     stage.made(-20, took=0.4)
     stage.failed(0, took=1)
     stage.refused(1, count=3)
+    stage.broken(1, count=2)
+    stage.broken(1, "Undecided")
     stage.failed(2, took=3)
     stage.made(1, took=5)
     stage.failed(1, "abandoned", took=60)
@@ -514,9 +516,9 @@ def test_spans_tell_what_was_decided_in_each_and_how_long_it_took(stage):
     told = {span.start: span[1:] for span in known.spans if any(span[1:4])}
     assert known.span == timedelta(seconds=5)
     assert told == {
-        at(-22): (2, 0, 0, pytest.approx(0.3), pytest.approx(0.4)),
-        at(-2): (1, 4, 3, pytest.approx(3), pytest.approx(5)),
-        at(18): (2, 0, 0, 2.0, 2.0),
+        at(-22): (2, 0, 0, 0, pytest.approx(0.3), pytest.approx(0.4)),
+        at(-2): (1, 4, 3, 2, pytest.approx(3), pytest.approx(5)),
+        at(18): (2, 0, 0, 0, 2.0, 2.0),
     }
 
 

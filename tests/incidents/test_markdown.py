@@ -101,6 +101,14 @@ def test_spans_in_which_no_order_was_decided_are_left_out():
     assert told[3][1:] == ["0", "1", "2", "–", "–"]
 
 
+def test_where_our_own_errors_broke_orders_they_are_drawn_and_told():
+    spans = [written.span(number)._replace(broken=int(number == 11)) for number in (10, 11, 12)]
+    report = written.report(of=written.facts(spans=spans))
+    told = rows(read(report), "Orders and latency")
+    assert [row[1:5] for row in told] == [["2", "0", "0", "0"], ["0", "0", "0", "1"], ["1", "0", "0", "0"]]
+    assert sections.of(report, None).charts[0].totals == {"made": "3", "failed": "0", "refused": "0", "broken": "1"}
+
+
 def test_pictures_are_linked_and_the_figures_stay():
     report = written.report()
     charts = dict(zip(("a.svg", "b.svg"), sections.of(report, None).charts, strict=True))

@@ -26,7 +26,7 @@ def span(number):
     made = 0 if lost or number % 4 == 3 else 1 + number % 3
     mean = 0.12 + number / 100 if made else None
     start = at(seconds=30 * number - 67)
-    return Span(start, made, int(lost and number % 2), int(lost) * 2, mean, mean and mean * 2.5)
+    return Span(start, made, int(lost and number % 2), int(lost) * 2, 0, mean, mean and mean * 2.5)
 
 
 def answered(order_id=12, status=500, **body):

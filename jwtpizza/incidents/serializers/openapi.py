@@ -88,6 +88,7 @@ class SpanOut(serializers.Serializer):
     made = serializers.IntegerField()
     failed = serializers.IntegerField()
     refused = serializers.IntegerField()
+    broken = serializers.IntegerField()
     mean = serializers.FloatField(allow_null=True)
     slowest = serializers.FloatField(allow_null=True)
 
@@ -147,6 +148,7 @@ TOO_LONG = (
     "The pizza factory is taking too long. Your order was not placed and nothing was charged. "
     "Please try again in a minute."
 )
+NOT_TAKEN = {"refused": 0, "broken": 0}
 # All of the answer; of the spans in which no order was decided the first alone.
 EXAMPLE: dict[str, Any] = {
     "id": 1,
@@ -264,9 +266,9 @@ EXAMPLE: dict[str, Any] = {
         },
     ],
     "spans": [
-        {"start": "2025-12-02T19:32:30.000Z", "made": 0, "failed": 0, "refused": 0, "mean": None, "slowest": None},
-        {"start": "2025-12-02T19:33:30.000Z", "made": 0, "failed": 1, "refused": 0, "mean": 5.0, "slowest": 5.0},
-        {"start": "2025-12-02T19:35:30.000Z", "made": 1, "failed": 0, "refused": 0, "mean": 0.0, "slowest": 0.0},
+        {"start": "2025-12-02T19:32:30.000Z", "made": 0, "failed": 0, **NOT_TAKEN, "mean": None, "slowest": None},
+        {"start": "2025-12-02T19:33:30.000Z", "made": 0, "failed": 1, **NOT_TAKEN, "mean": 5.0, "slowest": 5.0},
+        {"start": "2025-12-02T19:35:30.000Z", "made": 1, "failed": 0, **NOT_TAKEN, "mean": 0.0, "slowest": 0.0},
     ],
     "span": 10.0,
     "storesWrong": 0,

@@ -152,7 +152,7 @@ def _charts(facts: Facts, zone: tzinfo | None) -> tuple[list[Chart], Table]:
     with timezone.override(zone or UTC):
         axis = spans([*(span.start for span in facts.spans), facts.spans[-1].start + facts.span])
         each = f"per {lasting(facts.span)} ({zone or 'UTC'})"
-        outcomes = ("made", "failed", "refused")
+        outcomes = ["made", "failed", "refused", *(["broken"] if any(span.broken for span in facts.spans) else [])]
         orders = axis.chart(
             f"Orders {each}", {name: [getattr(span, name) for span in facts.spans] for name in outcomes}
         )
@@ -162,7 +162,7 @@ def _charts(facts: Facts, zone: tzinfo | None) -> tuple[list[Chart], Table]:
             slowest=[span.slowest for span in facts.spans],
             totals=_overall(facts),
         )
-    decided = [bool(span.made or span.failed or span.refused) for span in facts.spans]
+    decided = [bool(span.made or span.failed or span.refused or span.broken) for span in facts.spans]
     timed = [span.mean is not None for span in facts.spans]
     rows = [(*counts, *seconds[1:]) for counts, seconds in zip(orders.rows, latency.rows, strict=True)]
     figures = Table([f"{zone or 'UTC'}, from", *outcomes, "mean", "slowest"], [*compress(rows, decided)])

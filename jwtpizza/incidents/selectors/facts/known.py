@@ -76,6 +76,7 @@ class Span(NamedTuple):
     made: int
     failed: int
     refused: int
+    broken: int
     mean: float | None
     slowest: float | None
 

@@ -19,8 +19,9 @@ from django.db.models import (
 )
 
 from jwtpizza.incidents.models import Event, Kind
+from jwtpizza.incidents.selectors.facts.counts import LOST
 from jwtpizza.incidents.selectors.facts.known import Span
-from jwtpizza.incidents.selectors.troubles import within
+from jwtpizza.incidents.selectors.troubles import UNDECIDED, within
 from orders.models import Order, Reason, Status
 
 MOST = 30
@@ -58,11 +59,11 @@ def course(first: datetime, last: datetime, until: datetime) -> Course:
 def spans(told: Course) -> list[Span]:
     """What became of the orders in each; two queries."""
     decided: dict[int, tuple[Any, ...]] = {number: tuple(row) for number, *row in _decided(told)}
-    refused: dict[int, int] = dict(_refused(told))
+    not_taken: dict[int, tuple[int, int]] = {number: tuple(row) for number, *row in _not_taken(told)}
     found = []
     for number, start in enumerate(told.starts):
         made, failed, *took = decided.get(number, (0, 0, None, None))
-        found.append(Span(start, made, failed, refused.get(number, 0), *map(_seconds, took)))
+        found.append(Span(start, made, failed, *not_taken.get(number, (0, 0)), *map(_seconds, took)))
     return found
 
 
@@ -87,10 +88,14 @@ def _decided(told: Course) -> Any:
     return found.values_list("span", "made", "lost", "mean", "slowest")
 
 
-def _refused(told: Course) -> Any:
-    refused = Event.objects.filter(within("at", since=told.start, until=told.end), kind=Kind.REFUSED)
-    counted = refused.order_by().annotate(span=_number("at", told)).values("span").annotate(number=Sum("count"))
-    return counted.values_list("span", "number")
+def _not_taken(told: Course) -> Any:
+    during = Event.objects.filter(within("at", since=told.start, until=told.end), kind__in=LOST)
+    rows = during.exclude(outcome=UNDECIDED).order_by().annotate(span=_number("at", told)).values("span")
+    counted = rows.annotate(
+        refused=Sum("count", filter=Q(kind=Kind.REFUSED), default=0),
+        broken=Sum("count", filter=Q(kind=Kind.BROKEN), default=0),
+    )
+    return counted.values_list("span", "refused", "broken")
 
 
 def _number(column: str, told: Course) -> Case:
