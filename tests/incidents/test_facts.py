@@ -451,6 +451,16 @@ def test_a_start_tells_what_is_different_from_the_one_before_of_its_role(stage):
     assert (second.changes, worker.changes) == ({}, {})
 
 
+def test_what_is_a_copys_own_is_no_change(stage):
+    for number in (1, 2):
+        own = {"RUN_DIR": f"/run/{number}", "PROMETHEUS_MULTIPROC_DIR": f"/metrics/{number}"}
+        own |= {"WORKER_METRICS_HOST": f"10.0.0.{number}", "WORKER_METRICS_PORT": 9100 + number}
+        stage.started(-MINUTE + number, "worker", release="r1", FACTORY_PLACES=8, **own)
+    stage.failed(0)
+    first, second = facts(stage.incident(closed=300)).starts
+    assert (first.changes, second.changes) == ({"RELEASE": [None, "r1"]}, {})
+
+
 def test_of_a_text_it_is_only_told_that_it_changed(stage):
     texts = {"FACTORY_URL": "digest 0123456789ab", "LOKI_URL": "digest 0123456789ab", "LOKI_USER": ""}
     stage.started(-HOUR, **texts)

@@ -24,6 +24,8 @@ BEFORE = timedelta(minutes=30)
 CALLS = ("menu", "login", "franchises")
 ROLES = ("web", "worker")
 KEY = "SECRET_KEY"
+# In these two copies on one machine have to differ.
+OWN = {"RUN_DIR", "PROMETHEUS_MULTIPROC_DIR", "WORKER_METRICS_HOST", "WORKER_METRICS_PORT"}
 HIDDEN, CHANGED = "***", "*** (changed)"
 
 
@@ -124,7 +126,8 @@ def _changes(before: dict[str, Any] | None, after: dict[str, Any]) -> dict[str, 
 
 def _told(detail: dict[str, Any]) -> dict[str, Any]:
     # What RELEASE says is not all: where it is empty, git says which code runs.
-    return {**detail.get("settings", {}), "RELEASE": detail.get("release", "")}
+    settings = {name: value for name, value in detail.get("settings", {}).items() if name not in OWN}
+    return settings | {"RELEASE": detail.get("release", "")}
 
 
 def _shown(before: Any, after: Any) -> list[Any]:
