@@ -532,6 +532,15 @@ def test_spans_tell_what_was_decided_in_each_and_how_long_it_took(stage):
     }
 
 
+def test_an_order_that_a_crash_left_and_somebody_resumed_made_nobody_wait_so_long(stage, settings):
+    settings.ORDER_LEASE = 30
+    stage.failed(0, took=2)
+    stage.made(0, took=29)
+    stage.made(0, took=31)
+    [span] = [span for span in facts(stage.incident()).spans if span.made]
+    assert (span.made, span.mean, span.slowest) == (2, pytest.approx(15.5), pytest.approx(29))
+
+
 def test_spans_follow_one_another_and_miss_none(stage):
     stage.many_failed(range(0, 175, 5))
     stage.many_refused(range(0, 175, 7))

@@ -333,6 +333,15 @@ def test_failed_orders_are_slow_too(stage):
     assert "Orders took up to 5.0 s." in told(stage).symptoms
 
 
+@pytest.mark.parametrize(("slow", "said"), [(-30, False), (0, True), (20, True), (60, False)])
+def test_what_was_slow_before_or_after_it_is_no_symptom_of_it(stage, slow, said):
+    stage.failed(0)
+    stage.failed(20)
+    stage.made(slow, took=5)
+    stage.made(61)
+    assert any("Orders took up to 5.0 s." in each for each in told(stage, last=20).symptoms) == said
+
+
 def test_canaries_are_told_of_until_it_was_over_or_by_now(stage):
     stage.canary(0, "timeout")
     incident = stage.incident()

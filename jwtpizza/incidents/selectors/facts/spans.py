@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
+from django.conf import settings
 from django.db.models import (
     Avg,
     Case,
@@ -69,20 +70,21 @@ def spans(told: Course) -> list[Span]:
 
 def _decided(told: Course) -> Any:
     took = ExpressionWrapper(F("settled_at") - F("created_at"), output_field=DurationField())
-    # One that was abandoned took as long as its lease, and had no answer.
-    at_once = Q(promised=False) & ~Q(reason=Reason.ABANDONED)
+    # One that a crash left took as long as its lease or more, whatever became of it: nobody waited so long.
+    lease = timedelta(seconds=settings.ORDER_LEASE)
+    at_once = Q(promised=False, took__lte=lease) & ~Q(reason=Reason.ABANDONED)
     decided = [Status.FULFILLED, Status.FAILED]
     orders = Order.objects.filter(status__in=decided).exclude(reason=Reason.DINER_DELETED)
     during = orders.filter(within("settled_at", since=told.start, until=told.end))
-    rows = during.annotate(span=_number("settled_at", told))
+    rows = during.alias(took=took).annotate(span=_number("settled_at", told))
     found = (
         rows.order_by()
         .values("span")
         .annotate(
             made=Count("pk", filter=Q(status=Status.FULFILLED)),
             lost=Count("pk", filter=Q(status=Status.FAILED)),
-            mean=Avg(took, filter=at_once),
-            slowest=Max(took, filter=at_once),
+            mean=Avg("took", filter=at_once),
+            slowest=Max("took", filter=at_once),
         )
     )
     return found.values_list("span", "made", "lost", "mean", "slowest")

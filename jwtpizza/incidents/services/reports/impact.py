@@ -171,7 +171,7 @@ def _symptoms(facts: Facts) -> Iterator[str]:
     if facts.dropped:
         what = f"{many(facts.dropped, 'thing')} or more that happened could not be noted"
         yield f"{what}: the figures of refused orders are at least these"
-    slowest = max((span.slowest for span in facts.spans if span.slowest), default=0.0)
+    slowest = _slowest(facts)
     if slowest > settings.FACTORY_BREAKER_SLOW:
         yield f"orders took up to {slowest:.1f} s"
     flown, well = sum(facts.canaries.values()), facts.canaries.get("ok", 0)
@@ -179,6 +179,13 @@ def _symptoms(facts: Facts) -> Iterator[str]:
         until = "until it was over" if facts.incident.closed_at else "by now"
         yield f"{flown - well:,} of the {many(flown, 'canary', 'canaries')} that flew {until} failed"
     yield from (_errors(traffic) for traffic in facts.traffic if traffic.failed)
+
+
+def _slowest(facts: Facts) -> float:
+    """How many seconds an order took at most from the first failure to the last; the spans reach further."""
+    during = (span for span in facts.spans if span.start <= facts.last_failure)
+    took = (span.slowest for span in during if span.start + facts.span > facts.first_failure)
+    return max(filter(None, took), default=0.0)
 
 
 def unaffected(facts: Facts) -> list[str]:
