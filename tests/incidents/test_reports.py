@@ -632,6 +632,29 @@ def test_where_it_was_ours_there_is_no_word_of_no_sign(stage, ours):
     assert not any("a change of ours" in finding.sentence for finding in told(stage).causes)
 
 
+@pytest.mark.parametrize(
+    ("switched", "said"),
+    [
+        ([(-60, "on")], True),
+        ([(-60, "on"), (-1, "off")], False),
+        ([(-60, "on"), (-30, "off"), (-10, "on")], True),
+        ([(-60, "on"), (5, "off")], True),
+        ([(10, "on")], True),
+        ([(21, "on")], False),
+        ([(-14 * MINUTE, "on")], True),
+    ],
+)
+def test_chaos_is_a_cause_if_it_was_on_while_something_failed(stage, switched, said):
+    for when, state in switched:
+        stage.chaos(when, state)
+    stage.failed(0)
+    stage.failed(20)
+    stage.made(30)
+    found = told(stage, last=20).causes
+    assert any("switched chaos on" in finding.sentence for finding in found) == said
+    assert (NO_SIGN in inference(found)) == (not said)
+
+
 def test_of_processes_whose_release_is_unknown_nobody_can_tell_that_it_is_the_same(stage):
     stage.started(-3600, release="unknown")
     stage.started(-61, release="unknown")

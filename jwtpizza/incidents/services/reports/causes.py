@@ -139,9 +139,16 @@ def _refused(facts: Facts) -> Iterator[Finding]:
 
 
 def _switched(facts: Facts) -> Iterator[Finding]:
-    if on := [switch.at for switch in facts.switches if switch.state == "on"]:
+    if on := _chaos(facts):
         told = f"An admin switched chaos on at {clock(on[0], facts.first_failure)}"
         yield Finding(f"{told}: half of the calls to the factory fail then.", EVIDENCE)
+
+
+def _chaos(facts: Facts) -> list[datetime]:
+    """When chaos was switched on that was on at some time from the first failure to the last."""
+    on, off = ([switch.at for switch in facts.switches if switch.state == state] for state in ("on", "off"))
+    ends = {at: min([at + timedelta(seconds=CHAOS_SECONDS), *(end for end in off if end >= at)]) for at in on}
+    return [at for at, end in ends.items() if at <= facts.last_failure and end >= facts.first_failure]
 
 
 def changes_before(facts: Facts) -> list[Start]:
@@ -184,8 +191,7 @@ def _changed(facts: Facts) -> Iterator[Finding]:
 
 def _ours(facts: Facts) -> bool:
     """Whether something of ours is known to have failed, or was made to fail."""
-    chaos = any(switch.state == "on" for switch in facts.switches)
-    return chaos or bool(facts.broken or facts.undecided) or any(failures(facts)[reason] for reason in OURS)
+    return bool(_chaos(facts) or facts.broken or facts.undecided) or any(failures(facts)[reason] for reason in OURS)
 
 
 def resolution(facts: Facts) -> list[Finding]:
