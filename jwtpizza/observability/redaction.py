@@ -17,6 +17,12 @@ SUPPORT_KEY = re.compile(r"(/api/support/)[^/\s\"\\]+")
 JWT = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]*", re.ASCII)
 BEARER = re.compile(r"(bearer\s+)[^\s\"'\\,;]+", re.IGNORECASE)
 
+# What isn't ASCII may stand in an address, but for spaces, quotation marks, dashes and the like.
+SIGNS = r"\s\xa1\xab\xbb\xbf\u2000-\u206f\u3001-\u3003\u3008-\u3020\uff01-\uff0f\uff1a-\uff20"
+LOCAL, LETTERS = rf"[^\x00- \"(),:;<>@\[\\\]\x7f{SIGNS}]", rf"[^\x00-/:-@\[-`{{-\x7f{SIGNS}]++"
+# Begun where a word begins, and nothing is given back: a long text without one is read once.
+ADDRESS = re.compile(rf"(?<!{LOCAL}){LOCAL}++@{LETTERS}(?:[-.]++{LETTERS})*+")
+
 MOST_BYTES = 2 * 1024
 # To clean a body it has to be parsed, and a larger one would cost more than the request that brought it.
 MOST_PARSED = 16 * 1024
@@ -35,6 +41,11 @@ def masked(text: str, secrets: tuple[str, ...]) -> str:
     if "earer" in text or "EARER" in text:
         text = BEARER.sub(rf"\1{MASK}", text)
     return text
+
+
+def without_addresses(text: str) -> str:
+    """The text without addresses of e-mail, as accounts may have them (jwtpizza.fields)."""
+    return ADDRESS.sub(MASK, text)
 
 
 @lru_cache(maxsize=8)

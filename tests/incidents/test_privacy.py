@@ -49,8 +49,19 @@ def test_the_link_and_its_answer_are_told_without_the_key(told, stage):
 
 
 @pytest.mark.parametrize("form", FORMATS)
+def test_an_address_in_the_factorys_answer_is_masked(stage, form):
+    stage.failed(0)
+    stage.link(1, followed=60, answer="the factory answered 200 thanks, o'dell@localhost!")
+    stage.made(120)
+    read = html.unescape(written(report(stage.incident(closed=420)), None, form=form)).replace("\\", "")
+    assert "the factory answered 200 thanks, ***!" in read
+    assert "dell" not in read
+
+
+@pytest.mark.parametrize("form", FORMATS)
 @pytest.mark.parametrize(
-    "address", [*PEOPLE.values(), "a_b.c@mail.dell.example", "mailto:x@dell.example", "<x-y@dell.example>"]
+    "address",
+    [*PEOPLE.values(), "a_b.c@mail.dell.example", "mailto:x@dell.example", "<x-y@dell.example>", "o'd@localhost"],
 )
 def test_an_address_in_peoples_notes_is_masked(stage, form, address):
     stage.failed(0)
@@ -58,6 +69,7 @@ def test_an_address_in_peoples_notes_is_masked(stage, form, address):
     read = html.unescape(written(report(incident), None, form=form)).replace("\\", "")
     assert re.search(r"We wrote to (mailto:|<)?\*\*\*>?, and @ten\.", read)
     assert ".example" not in read
+    assert "localhost" not in read
     assert "At 5 @ home." in read
 
 

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from jwtpizza.observability.redaction import MOST_BYTES, MOST_PARSED, body, clean
+from jwtpizza.fields import validate_address
+from jwtpizza.observability.redaction import MOST_BYTES, MOST_PARSED, body, clean, without_addresses
 
 JSON, FORM = "application/json", "application/x-www-form-urlencoded"
 
@@ -60,3 +61,53 @@ def test_a_body_is_cleaned_before_it_is_cut():
 def test_a_key_is_found_as_it_is_written_in_json_and_in_addresses():
     key = 'our"key/é'
     assert body(json.dumps({"a": key, "b": "our%22key%2F%C3%A9"}).encode(), JSON, (key,)) == '{"a":"***","b":"***"}'
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "d@jwt.com",
+        "d@localhost",
+        "o'brien@example.com",
+        "kim!x@jwt.com",
+        "a.b+c/d=e@a-b.c--d.example",
+        "1@1",
+        "ödell@dell.example",
+        "andre\u0301@exa\u0301mple.com",
+        "नमस्ते@उदाहरण.भारत",
+    ],
+)
+def test_each_address_that_the_service_takes_is_masked_whole(address):
+    validate_address(address)
+    assert without_addresses(f"(mail {address}, please)") == "(mail ***, please)"
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("", ""),
+        ("mailto:", "?subject=x"),
+        ("<", ">"),
+        ('"', '".'),
+        ("“", "”"),
+        ("«\N{NO-BREAK SPACE}", "\N{NO-BREAK SPACE}»"),
+        ("it was ", "... we think"),
+        ("a – ", "—and"),
+        ("（", "）。"),
+        ("x\n", "\ny"),
+        ("", "- or "),
+    ],
+)
+def test_what_stands_around_an_address_stays(before, after):
+    assert without_addresses(f"{before}d@jwt.com{after}") == f"{before}***{after}"
+
+
+@pytest.mark.parametrize("text", ["At 5 @ home.", "and @ten", "d@", "@", "a@-b", "3 < 4@"])
+def test_what_is_no_address_stays(text):
+    assert without_addresses(text) == text
+
+
+@pytest.mark.parametrize("pattern", ["a", "a@", "@a", "a.", "a@a.", "a@-", "a-", "!", "a@a-"])
+def test_a_text_of_any_length_is_read_once(pattern):
+    """One that is read anew from each of its letters takes hours."""
+    assert without_addresses(pattern * 1_000_000 + "@")

@@ -1,7 +1,6 @@
 """A report as plain words and tables, before they are marked up."""
 
 import json
-import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, tzinfo
 from itertools import compress
@@ -16,10 +15,7 @@ from jwtpizza.incidents.selectors.facts import Example, Facts
 from jwtpizza.incidents.services.reports import Report
 from jwtpizza.incidents.services.reports.words import lasting, listed, utc
 from jwtpizza.observability.logs import masked
-from jwtpizza.observability.redaction import MASK
-
-# Begun where a word begins: a long text without one is read once.
-ADDRESS = re.compile(r"(?<![\w.+%-])[\w.+%-]+@[\w-]+(?:\.[\w-]+)+")
+from jwtpizza.observability.redaction import without_addresses
 
 
 class Table(NamedTuple):
@@ -74,7 +70,7 @@ def state(incident: Incident) -> str:
 
 def notes(incident: Incident) -> str:
     """What people wrote, without secrets and without addresses of e-mail."""
-    return ADDRESS.sub(MASK, masked(incident.notes))
+    return without_addresses(masked(incident.notes))
 
 
 def _dated(at: datetime, zone: tzinfo) -> str:

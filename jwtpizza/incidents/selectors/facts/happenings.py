@@ -11,6 +11,7 @@ from jwtpizza.incidents.selectors.facts.known import Link, Start, Switch, Traffi
 from jwtpizza.incidents.selectors.facts.window import Window
 from jwtpizza.incidents.selectors.troubles import within
 from jwtpizza.observability.logs import masked
+from jwtpizza.observability.redaction import without_addresses
 from jwtpizza.observability.traffic import SPAN_SECONDS
 from orders.models import SupportLink
 from orders.services.outages import CHAOS_SECONDS
@@ -64,8 +65,7 @@ def links(window: Window) -> list[Link]:
     followed_first = _links(window).order_by(F("done_at").desc(nulls_last=True), "seen_at", "pk")
     chosen = sorted(followed_first[:MOST_LINKS], key=lambda link: (link.seen_at, link.pk))
     return [
-        Link(link.pk, masked(link.link), link.seen_at, link.done_at, _follower(link), masked(link.answer))
-        for link in chosen
+        Link(link.pk, masked(link.link), link.seen_at, link.done_at, _follower(link), _answer(link)) for link in chosen
     ]
 
 
@@ -81,6 +81,11 @@ def _follower(link: SupportLink) -> str:
     if link.followed_by_id:
         return f"user {link.followed_by_id}, an admin"
     return "the worker" if link.answer else ""
+
+
+def _answer(link: SupportLink) -> str:
+    # The factory's words, which may be of anybody.
+    return without_addresses(masked(link.answer))
 
 
 def calls(first: datetime, last: datetime) -> list[Traffic]:
