@@ -500,6 +500,24 @@ def test_the_first_start_that_is_known_follows_none(stage):
     assert start.changes == {"RELEASE": [None, "r1"]}
 
 
+def test_of_a_crash_loop_the_first_hundred_starts_are_told_and_those_with_another_release(stage):
+    stage.started(-HOUR, release="r1")
+    for when in range(250):
+        stage.started(when, release="r1")
+    stage.started(300, release="r2")
+    stage.failed(0)
+    told = facts(stage.incident(closed=600)).starts
+    assert [start.at for start in told] == [*map(at, range(100)), at(300)]
+    assert told[-1].changes == {"RELEASE": ["r1", "r2"]}
+
+
+def test_of_endless_changes_the_first_hundred_are_told(stage):
+    for when in range(120):
+        stage.started(when, release=f"r{when}")
+    stage.failed(0)
+    assert [start.at for start in facts(stage.incident(closed=600)).starts] == [*map(at, range(100))]
+
+
 def test_a_start_more_than_half_an_hour_before_is_not_told(stage):
     stage.started(-31 * MINUTE)
     stage.failed(0)

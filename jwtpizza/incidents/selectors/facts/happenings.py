@@ -1,5 +1,6 @@
 """What happened, one after the other: circuits, support links, starts of processes, the chaos switch."""
 
+from collections import Counter
 from datetime import datetime, timedelta
 from itertools import chain
 from typing import Any, NamedTuple
@@ -18,7 +19,7 @@ from orders.services.outages import CHAOS_SECONDS
 
 MOST_TRANSITIONS = 200
 MOST_LINKS = 20
-MOST_STARTS = 100
+MOST_STARTS, MOST_READ = 100, 10_000
 MOST_SWITCHES = 50
 # What somebody changed so long before the first failure may be behind it.
 BEFORE = timedelta(minutes=30)
@@ -99,9 +100,12 @@ def calls(first: datetime, last: datetime) -> list[Traffic]:
 
 
 def starts(window: Window) -> list[Start]:
-    """The first 100 processes that began, from half an hour before; three queries."""
+    """The processes that began, from half an hour before; three queries.
+
+    The first 100 with another release or other settings, and the first 100 of the others, of 10,000.
+    """
     began = Event.objects.filter(kind=Kind.START).order_by("at", "pk")
-    during = began.filter(window.of("at", before=BEFORE))[:MOST_STARTS]
+    during = began.filter(window.of("at", before=BEFORE))[:MOST_READ]
     before = (began.filter(outcome=role, at__lt=window.since - BEFORE).reverse()[:1] for role in ROLES)
     known: dict[str, dict[str, Any]] = {}
     for event in chain.from_iterable(before):
@@ -111,7 +115,18 @@ def starts(window: Window) -> list[Start]:
         changes = _changes(known.get(event.outcome), event.detail)
         known[event.outcome] = event.detail
         told.append(Start(event.at, event.outcome, masked(str(event.detail.get("release", ""))), changes))
-    return told
+    return _first(told)
+
+
+def _first(told: list[Start]) -> list[Start]:
+    # In a crash loop what changed comes after any number of starts that changed nothing.
+    seen: Counter[bool] = Counter()
+    kept = []
+    for start in told:
+        seen[bool(start.changes)] += 1
+        if seen[bool(start.changes)] <= MOST_STARTS:
+            kept.append(start)
+    return kept
 
 
 def _changes(before: dict[str, Any] | None, after: dict[str, Any]) -> dict[str, list[Any]]:
