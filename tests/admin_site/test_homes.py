@@ -312,7 +312,7 @@ def test_while_an_incident_is_open_it_is_said_first(now, home):
     incident = go_wrong(first=NOW - timedelta(minutes=10), last=NOW - timedelta(minutes=5))
     seen = home()
     assert (
-        f"Incident {incident.pk} is open: 3 orders failed and 4 were refused or met an error of ours so far."
+        f"Incident {incident.pk} is open: 4 orders failed and 4 were refused or met an error of ours so far."
         in seen.words
     )
     assert "Since 2026-06-05 12:20:00, 10 minutes ago; the last failure was 5 minutes ago." in seen.words
@@ -372,6 +372,14 @@ def test_an_order_whose_answer_was_that_nobody_can_tell_is_told_as_what_became_o
     assert "is open: 1 order was answered as undecided so far." in home().words
     place(at=NOW, status=Status.FAILED)
     assert "is open: 1 order failed and 0 were refused or met an error of ours so far." in home().words
+
+
+def test_what_failed_until_it_closed_and_was_told_late_is_counted(now, home):
+    first, last, closed = (NOW - timedelta(minutes=minutes) for minutes in (30, 29, 23))
+    for minutes in (30, 25, 22):
+        happen(at=NOW - timedelta(minutes=minutes))
+    go_wrong(first=first, last=last, closed=closed)
+    assert "is over: 0 orders failed and 2 were refused" in home().words
 
 
 def test_a_franchisee_is_told_of_none(now, counter):

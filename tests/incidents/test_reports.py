@@ -704,6 +704,25 @@ def test_chaos_ends_when_it_is_switched_off_or_over(stage, off, ended):
     assert ("Switch chaos on only while nobody orders", "1 order failed") in found.actions
 
 
+def test_it_closed_once_all_had_been_well_for_a_while(stage):
+    stage.failed(0)
+    stage.made(10)
+    assert "It closed at 19:38:47 UTC, once all had been well for 5 min." in evidence(
+        told(stage, closed=310).resolution
+    )
+
+
+@pytest.mark.parametrize("well", [330, None], ids=["well after it", "not well since"])
+def test_a_failure_that_was_told_once_it_was_closed_is_said_to_be_one(stage, well):
+    stage.failed(0)
+    stage.made(10)
+    stage.refused(300)
+    if well:
+        stage.made(well)
+    sentence = "It closed at 19:38:47 UTC; a failure that was told later came in this time."
+    assert sentence in evidence(told(stage, closed=310).resolution)
+
+
 def test_what_became_of_promised_orders_is_told(stage):
     stage.promised(0, made=5)
     stage.promised(1)

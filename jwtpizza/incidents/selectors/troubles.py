@@ -103,8 +103,8 @@ class Lost(NamedTuple):
 
 
 def lost(incident: Incident) -> Lost:
-    """From its first failure to its last; two queries."""
-    meanwhile = {"since": incident.first_at, "until": incident.last_at}
+    """From its first failure until it closed, or by now; two queries."""
+    meanwhile = {"since": incident.first_at, "until": incident.closed_at}
     failed = failed_orders().filter(within("settled_at", **meanwhile)).count()
     undecided = Q(kind=Kind.BROKEN, outcome=UNDECIDED)
     refused = Q(kind__in=[Kind.REFUSED, Kind.BROKEN]) & ~undecided

@@ -276,7 +276,9 @@ def _kept(facts: Facts) -> Iterator[Finding]:
 
 def _closed(facts: Facts) -> Iterator[Finding]:
     if closed := facts.incident.closed_at:
-        well = f", once all had been well for {lasting(closed - facts.success.at)}" if facts.success else ""
-        yield Finding(f"It closed at {clock(closed, facts.first_failure)}{well}.", EVIDENCE)
+        why = "; a failure that was told later came in this time"
+        if facts.success and facts.success.at < closed:
+            why = f", once all had been well for {lasting(closed - facts.success.at)}"
+        yield Finding(f"It closed at {clock(closed, facts.first_failure)}{why}.", EVIDENCE)
     else:
         yield Finding("It is still open.", EVIDENCE)
