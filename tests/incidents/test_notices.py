@@ -296,11 +296,8 @@ def test_a_closing_waits_for_its_opening(incident, chat):
     assert notices.send_due() == 0, "the closing is due, and held back"
     fall_due()
     assert notices.send_due() == 2
-    assert [text.split(".")[0].split(":")[0] for text in told(chat)] == [
-        f"Incident {incident.pk} is open",
-        f"Incident {incident.pk} is open",
-        f"Incident {incident.pk} is over",
-    ]
+    said = [" ".join(text.replace(".", " ").split()[2:4]) for text in told(chat)]
+    assert said == ["began with", "began with", "is over"]
 
 
 def test_and_for_one_that_is_being_sent(incident):
@@ -408,6 +405,15 @@ def test_an_opening_says_what_happened_so_far(outage):
         f"Incident {outage.pk} is open: it began with an order that failed at 2025-12-02 19:33:37 UTC.",
         "Orders so far: 2 failed, 3 refused, 0 promised.",
         f"`manage.py incident_report {outage.pk}` writes its report.",
+    ]
+
+
+def test_an_opening_that_is_told_once_it_is_over_says_so(outage):
+    order_failed(0)
+    close(outage)
+    assert said("opened")["text"].splitlines()[:2] == [
+        f"Incident {outage.pk} began with an order that failed at 2025-12-02 19:33:37 UTC; it is over by now.",
+        "Orders: 1 failed, 0 refused, 0 promised.",
     ]
 
 

@@ -89,11 +89,10 @@ def message(notice: Notice) -> dict[str, Any]:
 
 
 def _opened(known: Facts) -> list[str]:
-    first = f"{known.first_failure:{MOMENT}}"
-    return [
-        f"Incident {known.incident.pk} is open: it began with {OPENED_BY[known.opened_by]} at {first}.",
-        _orders("Orders so far", known),
-    ]
+    began = f"began with {OPENED_BY[known.opened_by]} at {known.first_failure:{MOMENT}}"
+    if known.incident.closed_at:
+        return [f"Incident {known.incident.pk} {began}; it is over by now.", _orders("Orders", known)]
+    return [f"Incident {known.incident.pk} is open: it {began}.", _orders("Orders so far", known)]
 
 
 def _closed(known: Facts) -> list[str]:
