@@ -101,6 +101,13 @@ def test_spans_in_which_no_order_was_decided_are_left_out():
     assert told[3][1:] == ["0", "1", "2", "–", "–"]
 
 
+def test_the_figures_of_spans_have_both_columns_of_time_as_all_tables_have():
+    html = read(written.report(), DENVER)
+    assert rows(html, "Orders and latency")[0][:3] == ["2025-12-02 19:32:30", "2025-12-02 12:32:30", "1"]
+    headers = re.findall(r"<th>(.*?)</th>", html.partition("<h2>Orders and latency</h2>")[2])
+    assert headers == ["UTC", "America/Denver", "made", "failed", "refused", "mean", "slowest"]
+
+
 def test_where_our_own_errors_broke_orders_they_are_drawn_and_told():
     spans = [written.span(number)._replace(broken=int(number == 11)) for number in (10, 11, 12)]
     report = written.report(of=written.facts(spans=spans))

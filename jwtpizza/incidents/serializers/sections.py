@@ -50,7 +50,7 @@ def of(report: Report, zone: tzinfo | None) -> Sections:
     """Times are UTC, and in the tables of that zone too."""
     facts = report.facts
     columns = _Columns(zone)
-    charts, rows = _charts(facts, zone)
+    charts, rows = _charts(facts, columns)
     return Sections(
         title=f"Incident {facts.incident.pk}: {report.severity}, {state(facts.incident)}",
         report=report,
@@ -141,13 +141,14 @@ def _answer(example: Example) -> Answer:
     )
 
 
-def _charts(facts: Facts, zone: tzinfo | None) -> tuple[list[Chart], Table]:
+def _charts(facts: Facts, columns: _Columns) -> tuple[list[Chart], Table]:
     """The charts, and the figures of both in one table; no figures of spans in which there was none."""
     if not facts.spans:
         return [], Table([], [])
-    with timezone.override(zone or UTC):
+    zone = columns.zone or UTC
+    with timezone.override(zone):
         axis = spans([*(span.start for span in facts.spans), facts.spans[-1].start + facts.span])
-        each = f"per {lasting(facts.span)} ({zone or 'UTC'})"
+        each = f"per {lasting(facts.span)} ({zone})"
         outcomes = ["made", "failed", "refused", *(["broken"] if any(span.broken for span in facts.spans) else [])]
         orders = axis.chart(
             f"Orders {each}", {name: [getattr(span, name) for span in facts.spans] for name in outcomes}
@@ -160,8 +161,9 @@ def _charts(facts: Facts, zone: tzinfo | None) -> tuple[list[Chart], Table]:
         )
     decided = [bool(span.made or span.failed or span.refused or span.broken) for span in facts.spans]
     timed = [span.mean is not None for span in facts.spans]
-    rows = [(*counts, *seconds[1:]) for counts, seconds in zip(orders.rows, latency.rows, strict=True)]
-    figures = Table([f"{zone or 'UTC'}, from", *outcomes, "mean", "slowest"], [*compress(rows, decided)])
+    told = zip(facts.spans, orders.rows, latency.rows, strict=True)
+    rows = [(span.start, *counts[1:], *seconds[1:]) for span, counts, seconds in told]
+    figures = columns.table([*outcomes, "mean", "slowest"], [*compress(rows, decided)])
     return [_with_rows(orders, decided), _with_rows(latency, timed)], figures
 
 
