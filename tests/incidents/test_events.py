@@ -2,7 +2,7 @@
 
 import os
 import time
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -82,6 +82,15 @@ def test_an_event_is_dated_by_the_databases_clock(monkeypatch):
     monkeypatch.setattr(time, "time", real)
 
     assert abs(database_now() - at - timedelta(seconds=60)) < timedelta(seconds=5)
+
+
+def test_how_far_the_database_is_ahead_is_as_of_the_middle_of_asking_it(monkeypatch):
+    """It looks at its clock somewhere on the way there and back."""
+    clock = iter([1000.0, 1004.0])
+    monkeypatch.setattr(time, "time", lambda: next(clock))
+    monkeypatch.setattr(events, "database_now", lambda: datetime.fromtimestamp(1062, UTC))
+
+    assert events._clocks() == (datetime.fromtimestamp(1062, UTC), timedelta(seconds=60))
 
 
 TROUBLE = {
