@@ -29,7 +29,7 @@ from orders.errors import Undecided
 class IncidentAdmin(Page):
     list_display = ("id", "first_failure", "lasted", "lost", "state", "noticed")
     list_display_links = ("id", "first_failure")
-    ordering = ("-pk",)
+    ordering = ("-first_at",)
     list_per_page = 50
     fields = ("notes",)
     change_form_template = "admin/incidents/incident.html"

@@ -184,6 +184,99 @@ def test_a_journal_that_comes_late_moves_its_beginning():
     assert incidents() == [(4, 3, None)]
 
 
+def tell_late():
+    """A journal tells of what failed hours before the open one, when all was well again soon."""
+    failed(2)
+    lifecycle.watch()
+    event("refused", 300)
+    event("refused", 298)
+    made(290)
+    event("refused", 286)
+    made(285)
+
+
+def test_what_is_told_late_is_an_incident_of_its_own_if_all_was_well_in_between():
+    tell_late()
+
+    assert incidents() == [(300, 286, 280), (2, 2, None)]
+
+
+def test_it_is_the_same_as_if_it_had_been_told_in_time():
+    tell_late()
+    late = incidents()
+    Incident.objects.all().delete()
+
+    assert incidents() == late
+
+
+def test_two_that_are_told_late_are_two():
+    tell_late()
+    event("refused", 400)
+    made(399)
+
+    assert incidents() == [(400, 400, 394), (300, 286, 280), (2, 2, None)]
+
+
+def test_where_nothing_is_known_to_have_been_well_in_between_it_moves_the_beginning():
+    failed(2)
+    lifecycle.watch()
+    event("refused", 300)
+
+    assert incidents() == [(300, 2, None)]
+
+
+def test_one_that_is_told_late_is_no_news_and_its_books_are_not_looked_at(settings):
+    settings.INCIDENT_WEBHOOK_URL = "http://hooks.example/x"
+    tell_late()
+    lifecycle.watch()
+
+    late = Incident.objects.earliest("first_at")
+    assert (late.stores_wrong, late.wrong_before, late.notices.count()) == (0, [], 0)
+    assert Notice.objects.count() == 1
+
+
+def test_of_many_who_look_at_once_one_writes_down_what_was_told_late():
+    tell_late()
+    together(4, apart(lambda _: lifecycle.watch()))
+
+    assert incidents() == [(300, 286, 280), (2, 2, None)]
+
+
+def test_one_that_was_told_late_and_that_somebody_wrote_down_meanwhile_is_not_written_again(monkeypatch):
+    tell_late()
+    real = lifecycle._course
+
+    def slowly(first, **until):
+        found = real(first, **until)
+        monkeypatch.setattr(lifecycle, "_course", real)
+        lifecycle.watch()
+        return found
+
+    monkeypatch.setattr(lifecycle, "_course", slowly)
+
+    assert incidents() == [(300, 286, 280), (2, 2, None)]
+
+
+def test_the_open_one_stays_the_present_and_the_newest_one():
+    tell_late()
+    lifecycle.watch()
+
+    present = troubles.present(NOW)
+    assert present == Incident.objects.get(is_open=True)
+    assert troubles.newest(1).get() == present
+
+
+def test_one_that_is_told_late_waits_for_other_journals_as_each_does(monkeypatch):
+    failed(0)
+    lifecycle.watch()
+    event("refused", 5.06)
+    made(5.05)
+    assert incidents() == [(0, 0, None)]
+    monkeypatch.setattr(lifecycle, "database_now", lambda: NOW + timedelta(seconds=5))
+
+    assert [closed is None for *_, closed in incidents()] == [False, True]
+
+
 def test_what_failed_in_the_healthy_time_and_is_told_late_keeps_it_from_closing():
     failed(7)
     made(5.01)

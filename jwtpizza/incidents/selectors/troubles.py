@@ -85,12 +85,12 @@ def last_closed_at() -> datetime | None:
 
 def newest(count: int) -> QuerySet[Incident]:
     """So many incidents, the last one first."""
-    return Incident.objects.order_by("-pk")[:count]
+    return Incident.objects.order_by("-first_at")[:count]
 
 
 def present(now: datetime) -> Incident | None:
     """One that is open, or else the last that closed within a day."""
-    return Incident.objects.filter(Q(is_open=True) | Q(closed_at__gt=now - DAY)).order_by("-pk").first()
+    return Incident.objects.filter(Q(is_open=True) | Q(closed_at__gt=now - DAY)).order_by("-first_at").first()
 
 
 class Lost(NamedTuple):

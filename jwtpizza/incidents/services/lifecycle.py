@@ -50,8 +50,34 @@ def _step() -> bool:
         return first is not None and _open(first, before)
     if first and first < incident.first_at:
         # Somebody's journal came late.
+        last, over = _course(first, until=incident.first_at)
+        if over and over < incident.first_at:
+            return now > over + GRACE and _write_down(first, last, over, incident, before)
         Incident.objects.filter(pk=incident.pk).update(first_at=first)
     return _go_on(incident, now)
+
+
+def _course(first: datetime, *, until: datetime) -> tuple[datetime, datetime | None]:
+    """How far what began with `first` had come by `until`, and when it was over, if it was by then."""
+    last = first
+    while True:
+        later, over = _after(last)
+        if later is None or later >= until:
+            return last, over
+        last = later
+
+
+def _write_down(first: datetime, last: datetime, over: datetime, incident: Incident, before: datetime | None) -> bool:
+    """One that was over before the open one began. Nobody is told of it: it is no news.
+
+    The open one's row is locked, so that of two who found it one writes; `before` is as in `_open`.
+    """
+    with transaction.atomic():
+        still = Incident.objects.select_for_update().filter(pk=incident.pk, is_open=True, first_at=incident.first_at)
+        if still.first() and troubles.last_closed_at() == before:
+            late = Incident.objects.create(first_at=first, last_at=last, closed_at=over, is_open=None, stores_wrong=0)
+            log.warning("incident %d is written down late: it was over at %s", late.pk, over.isoformat())
+    return True
 
 
 def _open(first: datetime, before: datetime | None) -> bool:
@@ -71,18 +97,22 @@ def _open(first: datetime, before: datetime | None) -> bool:
 
 
 def _go_on(incident: Incident, now: datetime) -> bool:
-    """Takes in what failed within the healthy time; once there was such a time without a failure, it is over."""
-    healthy = timedelta(seconds=settings.INCIDENT_HEALTHY_SECONDS)
-    last = incident.last_at
-    if later := troubles.last_trouble(after=last, until=last + healthy):
+    later, over = _after(incident.last_at)
+    if later:
         return _take_in(incident, later)
+    return over is not None and now > over + GRACE and _close(incident, over)
+
+
+def _after(last: datetime) -> tuple[datetime | None, datetime | None]:
+    """A later failure of the same incident; or else when it is over, for there is such a time without a failure."""
+    healthy = timedelta(seconds=settings.INCIDENT_HEALTHY_SECONDS)
+    if later := troubles.last_trouble(after=last, until=last + healthy):
+        return later, None
     well = troubles.first_success(after=last)
     again = troubles.first_trouble(after=last)
     if again and (well is None or again <= well + healthy):
-        return _take_in(incident, again)
-    if well and now > well + healthy + GRACE:
-        return _close(incident, well + healthy)
-    return False
+        return again, None
+    return None, well and well + healthy
 
 
 def _take_in(incident: Incident, later: datetime) -> bool:
