@@ -159,11 +159,19 @@ def test_the_first_hundred_lost_orders_are_told_each(stage):
     stage.many_failed(range(0, 120, 2))
     stage.refused(1, count=30)
     stage.broken(3)
-    stage.broken(5, "Undecided")
     known = facts(stage.incident(last=118, closed=418))
     assert known.lost_at == sorted([*map(at, range(0, 120, 2)), *[at(1)] * 30, at(3)])
     stage.refused(4, count=500)
     assert len(facts(known.incident).lost_at) == 100
+
+
+def test_an_order_that_was_left_undecided_was_lost_when_its_diner_was_told_and_not_once_more(stage):
+    stage.broken(0, "Undecided")
+    stage.broken(5, "Undecided")
+    for seconds in (30, 35, 40):
+        stage.failed(seconds, "abandoned")
+    known = facts(stage.incident(last=40, closed=340))
+    assert known.lost_at == [at(0), at(5), at(40)]
 
 
 # --- promises -------------------------------------------------------------------------------------

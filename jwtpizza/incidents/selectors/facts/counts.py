@@ -141,12 +141,21 @@ def diners(window: Span) -> int:
 
 
 def lost_at(window: Span) -> list[datetime]:
-    """When the first hundred orders failed, were refused or met an error of ours; two queries."""
+    """When the first hundred orders failed, were refused or met an error of ours; two queries.
+
+    One that was left undecided was lost when its diner was told so, and not once more when it was given up.
+    """
     failed = troubles.failed_orders().filter(window.of("settled_at")).order_by("settled_at")
-    others = Event.objects.filter(window.of("at"), kind__in=LOST).exclude(outcome=UNDECIDED).order_by("at")
-    lost: list[Any] = list(failed.values_list("settled_at", flat=True)[:MOST_LOST])
-    for at, count in others.values_list("at", "count")[:MOST_LOST]:
+    others = Event.objects.filter(window.of("at"), kind__in=LOST).order_by("at")
+    lost, undecided = [], 0
+    for at, count, outcome in others.values_list("at", "count", "outcome")[:MOST_LOST]:
         lost += [at] * min(count, MOST_LOST)
+        undecided += count if outcome == UNDECIDED else 0
+    for settled_at, reason in failed.values_list("settled_at", "reason")[: MOST_LOST + undecided]:
+        if reason == Reason.ABANDONED and undecided:
+            undecided -= 1
+        elif settled_at:
+            lost.append(settled_at)
     return sorted(lost)[:MOST_LOST]
 
 

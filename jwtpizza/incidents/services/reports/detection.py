@@ -29,14 +29,12 @@ def alerts(facts: Facts) -> list[Alert]:
     derived from the orders that failed.
     """
     lost = facts.lost_at
-    # Who was left undecided was answered 503, long before the books said more.
-    first = min(filter(None, [*lost[:1], facts.first_broken_at]), default=None)
     pairs = (later for earlier, later in pairwise(lost) if later - earlier <= PAIR)
     # A circuit opens a moment before the order is booked that opened it.
     opened = (max(change.at, facts.first_failure) for change in facts.transitions if change.state == "open")
     forged = [facts.began[reason] for reason in (Reason.BAD_JWT, Reason.UNVERIFIED) if reason in facts.began]
     found = (
-        ("ticket", first),
+        ("ticket", lost[0] if lost else None),
         ("page", next(pairs, None)),
         ("page", facts.canary_failed_at),
         ("page", next(opened, None)),
