@@ -135,13 +135,14 @@ class SupportLink(models.Model):
     """A link that the factory gave with a failure: following it may end the outage. It has our API key in it.
 
     `followed_at` is when the factory first answered 2xx to who followed it, and `followed_by` who that was: an admin,
-    or nobody where the worker did it. `answer` is the factory's, with its status; until it was 2xx, the last. A worker
-    that is asking has `followed_at` without an answer.
+    or nobody where the worker did it. `answer` is the factory's, with its status; until it was 2xx, the last.
+    `asked_at` is when a worker last began to ask.
     """
 
     link = models.TextField()
     digest = KeyField(max_length=64)
     seen_at = models.DateTimeField(db_default=Now())
+    asked_at = models.DateTimeField(null=True)
     followed_at = models.DateTimeField(null=True)
     followed_by = models.ForeignKey(User, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
     answer = models.TextField(default="", blank=True)

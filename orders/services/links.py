@@ -1,4 +1,4 @@
-"""The factory's support links: kept with each failure, and followed once."""
+"""The factory's support links: kept with each failure, and followed until one is answered well."""
 
 import logging
 
@@ -15,8 +15,8 @@ from orders.models import SupportLink, digest_of
 
 log = logging.getLogger("orders")
 
-# Longer than asking takes, FACTORY_DEADLINE and a resolver's time.
-CLAIM_SECONDS = 60.0
+# A factory that failed is not asked more often, for the worker looks every 5 s; nor, as a rule, by two at once.
+AGAIN_SECONDS = 30.0
 
 
 def keep(link: str) -> None:
@@ -46,8 +46,8 @@ def follow(*, link: SupportLink, who: User | None) -> str:
         answer, well = f"the factory answered {status} {sentence}".strip(), 200 <= status < 300
     except FactoryError as error:
         answer, well = str(error), False
-    unanswered = SupportLink.objects.filter(Q(followed_at=None) | Q(answer=""), pk=link.pk)
-    unanswered.update(followed_at=Now() if well else None, followed_by=who, answer=answer)
+    unfollowed = SupportLink.objects.filter(pk=link.pk, followed_at=None)
+    unfollowed.update(followed_at=Now() if well else None, followed_by=who, answer=answer)
     data = {"type": "factory", "reportUrl": link.link, "answer": answer, "userId": who and who.pk}
     log.warning("a support link was followed", extra={"data": data})
     return answer
@@ -56,12 +56,11 @@ def follow(*, link: SupportLink, who: User | None) -> str:
 def follow_latest() -> None:
     """Follows the latest link for the worker if a circuit has opened and nobody has; of two at once, one does.
 
-    A link that could not be followed is for the next call; one whose worker was killed at it, for the next in a minute.
+    A link that could not be followed, or whose worker was killed at it, is for the first call after half a minute.
     """
     latest = selectors.latest_link()
     if latest is None or all(circuit.state == "closed" for circuit in selectors.CIRCUITS()):
         return
-    left = Q(answer="", followed_at__lt=from_now(-CLAIM_SECONDS))
-    unfollowed = SupportLink.objects.filter(Q(followed_at=None) | left, pk=latest.pk)
-    if unfollowed.update(followed_at=Now(), followed_by=None, answer=""):
+    due = Q(asked_at=None) | Q(asked_at__lt=from_now(-AGAIN_SECONDS))
+    if SupportLink.objects.filter(due, pk=latest.pk, followed_at=None).update(asked_at=Now()):
         follow(link=latest, who=None)

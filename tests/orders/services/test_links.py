@@ -11,6 +11,7 @@ from django.db.models.functions import Now
 from jwtpizza.accounts.models import User
 from jwtpizza.fields import from_now
 from jwtpizza.observability.logs import JsonFormatter
+from orders.factory import gateway
 from orders.factory.errors import ServerError, TooSlow
 from orders.models import Order, Status, SupportLink, WorkerCircuit, digest_of
 from orders.services import links
@@ -280,17 +281,26 @@ def test_one_that_could_not_be_followed_is_followed_once_it_can(outage, settings
     link = kept()
     links.follow_latest()
     assert followed(link)[0] is False
-    wired(ENDED)
-    links.follow_latest()
+    wire = wired(ENDED)
+    for seconds, connections in ((10, 0), (40, 1)):
+        SupportLink.objects.update(asked_at=from_now(-seconds))
+        links.follow_latest()
+        assert wire.connections == connections
     assert followed(link) == (True, None, TOLD)
 
 
-def test_one_whose_worker_was_killed_at_it_is_followed_after_a_minute(outage, wired):
-    wire = wired(ENDED)
-    link = kept(answer="", followed_at=from_now(-59))
-    links.follow_latest()
-    assert wire.connections == 0
-    SupportLink.objects.update(followed_at=from_now(-61))
+def test_one_whose_worker_was_killed_at_it_is_followed_by_the_next(outage, wired, monkeypatch):
+    def die(_):
+        raise KeyboardInterrupt
+
+    wired(ENDED)
+    link = kept()
+    with monkeypatch.context() as killed:
+        killed.setattr(gateway, "follow", die)
+        with pytest.raises(KeyboardInterrupt):
+            links.follow_latest()
+    assert followed(link) == (False, None, "")
+    SupportLink.objects.update(asked_at=from_now(-40))
     links.follow_latest()
     assert followed(link) == (True, None, TOLD)
 
