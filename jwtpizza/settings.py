@@ -14,8 +14,6 @@ from urllib.parse import unquote, urlsplit
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
-from jwtpizza.databases.idle import SILENCE
-
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 
@@ -254,7 +252,6 @@ match DATABASES["default"].setdefault("ENGINE", ""):
                 "reconnect_timeout": 1.0,
             },
             "connect_timeout": 2,
-            **SILENCE,
             # What `jwtpizza.databases.prepared` has asked on a connection so often the server parses and plans no more.
             "prepare_threshold": 5,
             # It takes longer to compile any statement of ours than to run it.

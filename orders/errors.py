@@ -45,12 +45,13 @@ class UnderWay(Conflict):
 
 
 class Undecided(DomainError):
-    """The order is in the books, and what became of it could not be written down."""
+    """The order is in the books, by that id if it is known, and what became of it could not be written down."""
 
     status = 503
     title = "Order undecided"
 
-    def __init__(self) -> None:
+    def __init__(self, order_id: int | None = None) -> None:
+        self.order_id = order_id
         super().__init__(
             "We can't tell yet what became of your order. Please look at your orders in a minute, "
             "or send it again with the same Idempotency-Key.",

@@ -71,13 +71,19 @@ def keep_reporting() -> None:
     while True:
         gateway.CHANGED.clear()
         try:
-            report_circuit()
-            write_seen()
+            _report()
         except Exception:
             log.exception("the circuit's state, or who was seen, could not be told")
-        finally:
-            connection.close()
         gateway.CHANGED.wait(REPORT_SECONDS)
+
+
+def _report() -> None:
+    try:
+        report_circuit()
+        write_seen()
+    finally:
+        # It may have broken in hand.
+        connection.close()
 
 
 def start_reporting() -> None:

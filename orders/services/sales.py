@@ -133,15 +133,15 @@ def _placed(wanted: Wanted) -> Sale:
         raise order_refused(refused.seconds) from refused
     with admission:
         sale = _record(wanted)
-        with _undecided():
+        with _undecided(sale.order):
             outcome = _fulfil(sale, admission)
-    with _undecided():
+    with _undecided(sale.order):
         _conclude(sale, outcome, later=wanted.later)
     return sale
 
 
 @contextmanager
-def _undecided() -> Iterator[None]:
+def _undecided(order: Order) -> Iterator[None]:
     """The order is in the books: whatever a caller would be told of an error by itself may turn out untrue."""
     try:
         yield
@@ -149,7 +149,7 @@ def _undecided() -> Iterator[None]:
         raise
     except Exception as error:
         log.exception("an order is in the books, and undecided")
-        raise Undecided from error
+        raise Undecided(order.pk) from error
 
 
 def _resumed(sale: Sale, *, later: bool) -> Sale:
@@ -157,7 +157,7 @@ def _resumed(sale: Sale, *, later: bool) -> Sale:
     order = sale.order
     if order.status == Status.PENDING and selectors.due().filter(pk=order.pk).exists():
         try:
-            with _undecided():
+            with _undecided(order):
                 decide(order)
         except Refused as refused:
             if later and not order.promised:
@@ -225,7 +225,7 @@ def _write(order: Order, bought: list[dict[str, Any]]) -> None:
             written = True
     except (OperationalError, InterfaceError) as error:
         if written and (order.promised or order.idempotency_key):
-            raise Undecided from error
+            raise Undecided(order.pk) from error
         raise
 
 
@@ -369,10 +369,10 @@ def _count_promise() -> None:
 def _persistently(book: Callable[[], bool]) -> bool:
     """A few times, each with a new connection: a pizza was made, and somebody waits for it. Raises django.db.Error.
 
-    Not after one that took long: that was somebody's lock or a host that is silent, for which one wait is enough.
+    Not once that has taken long: it was somebody's lock or a host that is silent, for which one wait is enough.
     """
+    begun = time.monotonic()
     for _ in range(SETTLE_AGAIN):
-        begun = time.monotonic()
         try:
             return book()
         except (OperationalError, InterfaceError):

@@ -12,7 +12,6 @@ import pytest
 from django.db import DEFAULT_DB_ALIAS, ConnectionHandler, OperationalError, ProgrammingError
 
 from jwtpizza.databases.idle import OPTIONS as OF_SOCKETS
-from jwtpizza.databases.idle import SILENCE
 from jwtpizza.settings import Environment
 from tests.e2e import books
 from tests.e2e.steps import cut_off
@@ -22,7 +21,6 @@ ALIAS = "pooled"
 OPTIONS = {
     "PostgreSQL": {
         "pool": {"min_size": 1, "max_size": SIZE, "timeout": TIMEOUT, "reconnect_timeout": 1.0},
-        **SILENCE,
         "options": "-c lock_timeout=200ms -c application_name=pizza",
         "prepare_threshold": 5,
     },

@@ -75,6 +75,12 @@ def test_an_answer_leaves_in_one_piece_that_no_kill_can_cut(service):
             assert f"content-length: {len(body)}".encode() in head
 
 
+def test_an_answer_without_a_body_tells_no_length(service):
+    answer = service("OPTIONS", "/api/order/menu")
+    assert (answer.status_code, answer.content) == (204, b"")
+    assert "Content-Length" not in answer.headers
+
+
 def test_fifty_orders_at_once_with_one_key_make_one_pizza(service, factory, query, token):
     factory.chaos("none", delay=300)
     answers = all_at_once(50, lambda _: order(service, token, 1, key="one-key"))

@@ -7,7 +7,7 @@ from django.db.backends.postgresql import base
 from django.db.backends.postgresql.operations import DatabaseOperations
 from psycopg_pool import ConnectionPool
 
-from jwtpizza.databases.idle import has_news
+from jwtpizza.databases.idle import SILENCE, has_news
 from jwtpizza.turns import TURNS
 
 
@@ -28,7 +28,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         """None for one out of a pool that is there, whose connections have theirs."""
         pooled = self.settings_dict["OPTIONS"].get("pool")
         there = pooled and self.alias in self._connection_pools  # type: ignore[attr-defined]
-        return {} if there else super().get_connection_params()
+        return {} if there else {**SILENCE, **super().get_connection_params()}
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
         """One that works: where the first does not, all are looked at, for the server was hardly gone for one alone.
