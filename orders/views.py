@@ -73,7 +73,7 @@ class OrderViewSet(ApiViewSet):
         known = isinstance(exc, (OrderFailed, OrderRefused))
         if self.action == "place" and not known and problem_of(exc).status >= 500:
             caller = context.current()
-            wanted = {} if isinstance(exc, Undecided) else {"items": self.wanted}
+            wanted = {"orders": [exc.order_id]} if isinstance(exc, Undecided) else {"items": self.wanted}
             journal.note("broken", outcome=type(exc).__name__, diner=caller and caller.user_id, **wanted)
         return super().handle_exception(exc)
 

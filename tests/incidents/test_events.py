@@ -4,6 +4,7 @@ import os
 import time
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from types import SimpleNamespace
 
 import pytest
 from django.db import OperationalError
@@ -16,6 +17,7 @@ from jwtpizza.observability import journal, traffic
 from jwtpizza.observability.journal import JOURNAL, Journal
 from menu.models import MenuItem
 from orders.errors import Undecided
+from orders.models import Order
 from orders.services import outages, sales
 from tests.orders.stage import open_circuit
 
@@ -87,7 +89,7 @@ def test_an_event_is_dated_by_the_databases_clock(monkeypatch):
 def test_how_far_the_database_is_ahead_is_as_of_the_middle_of_asking_it(monkeypatch):
     """It looks at its clock somewhere on the way there and back."""
     clock = iter([1000.0, 1004.0])
-    monkeypatch.setattr(time, "time", lambda: next(clock))
+    monkeypatch.setattr(events, "time", SimpleNamespace(time=lambda: next(clock)))
     monkeypatch.setattr(events, "database_now", lambda: datetime.fromtimestamp(1062, UTC))
 
     assert events._clocks() == (datetime.fromtimestamp(1062, UTC), timedelta(seconds=60))
@@ -213,6 +215,17 @@ def test_of_an_order_that_is_in_the_books_the_price_is_there(diner, monkeypatch)
     assert diner.order(1).status_code == 503
 
     assert kept("outcome", "total") == [("Undecided", 0)]
+
+
+def test_which_orders_were_left_undecided_is_kept_however_many_of_a_diners_are_one_row(diner, monkeypatch, factory):
+    def gone(*_):
+        raise OperationalError("gone")
+
+    monkeypatch.setattr(sales, "_book", gone)
+    monkeypatch.setattr(events, "TOGETHER_SECONDS", 3600.0)
+    assert [diner.order(1).json()["error"] for _ in range(2)] == ["Order undecided"] * 2
+
+    assert kept("count", "detail") == [(2, {"orders": sorted(Order.objects.values_list("pk", flat=True))})]
 
 
 def test_what_could_not_be_noted_is_counted(monkeypatch):

@@ -1,6 +1,7 @@
 """An incident opens with the first failure and closes after five minutes of health, whoever looks, and whenever."""
 
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 from django.db import OperationalError, connection
@@ -14,7 +15,7 @@ from jwtpizza.observability import journal
 from jwtpizza.observability.journal import JOURNAL
 from orders.factory.errors import ServerError
 from orders.models import Order, Reason, Status
-from tests.orders.stage import apart
+from tests.orders.stage import Clock, apart
 from tests.resilience.kit import together
 
 NOW = timezone.now()
@@ -24,8 +25,9 @@ pytestmark = pytest.mark.usefixtures("demo")
 
 @pytest.fixture(autouse=True)
 def now(monkeypatch):
-    """However long a test takes."""
+    """However long a test takes; and whatever is told late is all that there is."""
     monkeypatch.setattr(lifecycle, "database_now", lambda: NOW)
+    monkeypatch.setattr(lifecycle, "TOLD_SECONDS", 0.0)
 
 
 def ago(minutes):
@@ -209,6 +211,42 @@ def test_it_is_the_same_as_if_it_had_been_told_in_time():
     assert incidents() == late
 
 
+@pytest.fixture
+def clock(monkeypatch):
+    """By which it is known for how long nothing more was told."""
+    clock = Clock()
+    monkeypatch.setattr(lifecycle, "TOLD_SECONDS", 30.0)
+    monkeypatch.setattr(lifecycle, "time", SimpleNamespace(monotonic=clock))
+    monkeypatch.setattr(lifecycle, "_found", {"late": None, "at": 0.0})
+    return clock
+
+
+def test_it_waits_until_nothing_earlier_or_later_of_it_has_been_told_for_half_a_minute(clock):
+    tell_late()
+    assert incidents() == [(2, 2, None)]
+    clock.now += 29
+    event("refused", 302)
+    assert incidents() == [(2, 2, None)]
+    clock.now += 29
+    event("refused", 284)
+    made(283)
+    assert incidents() == [(2, 2, None)]
+    clock.now += 30
+    assert incidents() == [(302, 284, 278), (2, 2, None)]
+
+
+def test_what_fails_meanwhile_is_taken_in_and_the_open_one_stays_open(clock):
+    failed(20)
+    lifecycle.watch()
+    event("refused", 300)
+    made(290)
+    failed(18)
+    made(17)
+    assert incidents() == [(20, 18, None)]
+    clock.now += 30
+    assert incidents() == [(300, 300, 285), (20, 18, 12)]
+
+
 def test_two_that_are_told_late_are_two():
     tell_late()
     event("refused", 400)
@@ -231,7 +269,7 @@ def test_one_that_is_told_late_is_no_news_and_its_books_are_not_looked_at(settin
     lifecycle.watch()
 
     late = Incident.objects.earliest("first_at")
-    assert (late.stores_wrong, late.wrong_before, late.notices.count()) == (0, [], 0)
+    assert (late.stores_wrong, late.wrong_before, late.notices.count()) == (None, [], 0)
     assert Notice.objects.count() == 1
 
 

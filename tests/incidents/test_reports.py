@@ -255,12 +255,11 @@ def test_what_became_of_an_order_that_we_could_not_tell_of_is_said_to_be_unknown
     assert "1 order was answered as undecided. " in found.summary
 
 
-def left(stage, *, abandoned, undecided):
-    """The report of orders that failed since nobody settled them, as many of them answered as undecided."""
-    for _ in range(undecided):
-        stage.broken(0, "Undecided")
-    for _ in range(abandoned):
-        stage.failed(31, "abandoned")
+def left(stage, *, abandoned, undecided, made=0):
+    """The report of orders that failed since nobody settled them, and of answers that these or others are undecided."""
+    orders = [stage.failed(31, "abandoned").pk for _ in range(abandoned)][:undecided]
+    for order in [*orders, *(stage.made(35).pk for _ in range(made))]:
+        stage.broken(0, "Undecided", detail={"orders": [order]})
     stage.made(40)
     return told(stage, last=31)
 
@@ -273,10 +272,14 @@ def test_whom_our_database_left_undecided_got_an_answer(stage):
 
 
 def test_what_was_undecided_and_became_something_else_is_told_beside_the_rates(stage):
-    assert left(stage, abandoned=1, undecided=3).symptoms == [
+    assert left(stage, abandoned=1, undecided=1, made=2).symptoms == [
         "1 of 1 order was answered that we could not tell (503): 100 %.",
         "2 orders were answered that we could not tell (503), and counted as what became of them.",
     ]
+
+
+def test_who_got_no_answer_is_not_told_to_have_had_one_because_others_were_undecided(stage):
+    assert left(stage, abandoned=2, undecided=0, made=9).symptoms[0] == "2 of 2 orders got no answer: 100 %."
 
 
 ENDED, LEFT = "Processes of ours ended in the middle of an order", "rrors of ours left orders undecided"
@@ -709,6 +712,16 @@ def test_it_closed_once_all_had_been_well_for_a_while(stage):
     stage.made(10)
     assert "It closed at 19:38:47 UTC, once all had been well for 5 min." in evidence(
         told(stage, closed=310).resolution
+    )
+
+
+def test_a_success_after_a_failure_that_was_told_late_is_not_why_it_closed(stage):
+    stage.failed(0)
+    stage.made(10)
+    stage.refused(300)
+    stage.made(305)
+    assert "It closed at 19:38:47 UTC; a failure that was told later came in this time." in evidence(
+        told(stage, last=0, closed=310).resolution
     )
 
 

@@ -138,7 +138,7 @@ class IncidentOut(serializers.Serializer):
     actions = ActionOut(many=True)
     spans = SpanOut(many=True)
     span = serializers.FloatField(help_text="Seconds of each span.")
-    storesWrong = serializers.IntegerField(allow_null=True, help_text="null until it is closed.")
+    storesWrong = serializers.IntegerField(allow_null=True, help_text="null until it is closed, or if nobody looked.")
     notes = serializers.CharField(allow_blank=True)
 
 

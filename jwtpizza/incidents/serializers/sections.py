@@ -121,7 +121,7 @@ def _figures(facts: Facts) -> list[tuple[str, str]]:
         *((name, listed(by)) for name, by in counts.items() if by),
         ("Longest time in which nothing that was tried succeeded", lasting(facts.longest_without)),
         ("Retries that were due when their budget had run dry", f"{facts.retries_denied:,}"),
-        ("Stores whose revenue is not what their orders cost", _known(incident.stores_wrong)),
+        ("Stores whose revenue is not what their orders cost", _stores_wrong(incident)),
     ]
 
 
@@ -129,12 +129,14 @@ def _promised(facts: Facts) -> str:
     return f"{facts.promised:,}, {facts.made_later:,} of them made later" if facts.promised else "0"
 
 
-def _known(count: int | None) -> str:
-    return "looked at when it closes" if count is None else f"{count:,}"
+def _stores_wrong(incident: Incident) -> str:
+    if incident.stores_wrong is None:
+        return "not looked at, for it was told late" if incident.closed_at else "looked at when it closes"
+    return f"{incident.stores_wrong:,}"
 
 
 def _answer(example: Example) -> Answer:
-    whose = f"Order {example.order_id} was" if example.order_id else "An order that was not taken was"
+    whose = f"Order {example.order_id} was" if example.order_id else "An order was"
     return Answer(
         f"{whose} answered {example.status}; made again from the books:",
         masked(json.dumps(example.body, ensure_ascii=False, indent=2)),

@@ -26,6 +26,8 @@ AT_ONCE = 1000
 # What one diner is refused within such a span is one row: a client that asks without end is not to fill the table.
 MANY = (Kind.REFUSED, Kind.BROKEN, Kind.RETRY)
 TOGETHER_SECONDS = 0.1
+# What menu items they wanted, and which orders they are about.
+LISTS = ("items", "orders")
 # An incident is known by then.
 SOON = timedelta(minutes=5)
 # Words may be told; of any other text, whether it changed.
@@ -122,9 +124,10 @@ def _together(lines: Iterable[Line]) -> list[Line]:
     for line in lines:
         span = int(line.at / TOGETHER_SECONDS)
         key = (line.kind, line.what.get("outcome"), line.what.get("diner"), span) if line.kind in MANY else (line.name,)
-        first = found.setdefault(key, line._replace(what={"count": 0} | line.what | {"items": []}))
+        first = found.setdefault(key, line._replace(what={"count": 0} | line.what | {name: [] for name in LISTS}))
         first.what["count"] += 0 if "count" in line.what else 1
-        first.what["items"] += line.what.get("items", [])
+        for name in LISTS:
+            first.what[name] += line.what.get(name, [])
     return list(found.values())
 
 
@@ -135,7 +138,7 @@ def _is_trouble(line: Line) -> bool:
 
 def _row(line: Line, prices: dict[int, Decimal], diners: set[int], ahead: timedelta) -> Event:
     what = dict(line.what)
-    diner = what.pop("diner", None)
+    diner, orders = what.pop("diner", None), what.pop("orders")
     return Event(
         key=line.name,
         kind=line.kind,
@@ -147,7 +150,7 @@ def _row(line: Line, prices: dict[int, Decimal], diners: set[int], ahead: timede
         seconds=what.pop("seconds", None),
         # A diner of another database than this one would be refused.
         diner_id=diner if diner in diners else None,
-        detail=what,
+        detail=what | ({"orders": orders} if orders else {}),
     )
 
 

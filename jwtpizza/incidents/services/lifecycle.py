@@ -31,6 +31,8 @@ TICK_SECONDS = 1.0
 LOOK_SECONDS = 10.0
 # What has happened is in the database by then, whichever process saw it.
 GRACE = timedelta(seconds=5)
+# Each process of a machine that was cut off has a journal, and they tell them one after the other.
+TOLD_SECONDS = 30.0
 
 
 def watch() -> int:
@@ -51,10 +53,37 @@ def _step() -> bool:
     if first and first < incident.first_at:
         # Somebody's journal came late.
         last, over = _course(first, until=incident.first_at)
-        if over and over < incident.first_at:
-            return now > over + GRACE and _write_down(first, last, over, incident, before)
-        Incident.objects.filter(pk=incident.pk).update(first_at=first)
+        if over is None or over >= incident.first_at:
+            return _move_begin(incident, first, before)
+        if now > over + GRACE and _all_told(first, last):
+            return _write_down(first, last, over, incident, before)
+        # Once this one is closed, nobody looks for an earlier one.
+        return _go_on(incident, now, closes=False)
     return _go_on(incident, now)
+
+
+# What was found last of what was told late, and when (monotonic seconds).
+_found: dict[str, Any] = {"late": None, "at": 0.0}
+
+
+def _all_told(*late: datetime) -> bool:
+    """Whether this has been all there is for long enough: what would come later would be in no incident."""
+    if _found["late"] != late:
+        _found.update(late=late, at=time.monotonic())
+    return bool(time.monotonic() - _found["at"] >= TOLD_SECONDS)
+
+
+def _unchanged(incident: Incident, before: datetime | None) -> bool:
+    """Whether it is as it was found, and locked: of two who found it, one changes it. `before` is as in `_open`."""
+    still = Incident.objects.select_for_update().filter(pk=incident.pk, is_open=True, first_at=incident.first_at)
+    return still.first() is not None and troubles.last_closed_at() == before
+
+
+def _move_begin(incident: Incident, first: datetime, before: datetime | None) -> bool:
+    with transaction.atomic():
+        if _unchanged(incident, before):
+            Incident.objects.filter(pk=incident.pk).update(first_at=first)
+    return True
 
 
 def _course(first: datetime, *, until: datetime) -> tuple[datetime, datetime | None]:
@@ -68,14 +97,10 @@ def _course(first: datetime, *, until: datetime) -> tuple[datetime, datetime | N
 
 
 def _write_down(first: datetime, last: datetime, over: datetime, incident: Incident, before: datetime | None) -> bool:
-    """One that was over before the open one began. Nobody is told of it: it is no news.
-
-    The open one's row is locked, so that of two who found it one writes; `before` is as in `_open`.
-    """
+    """One that was over before the open one began. Nobody is told of it: it is no news."""
     with transaction.atomic():
-        still = Incident.objects.select_for_update().filter(pk=incident.pk, is_open=True, first_at=incident.first_at)
-        if still.first() and troubles.last_closed_at() == before:
-            late = Incident.objects.create(first_at=first, last_at=last, closed_at=over, is_open=None, stores_wrong=0)
+        if _unchanged(incident, before):
+            late = Incident.objects.create(first_at=first, last_at=last, closed_at=over, is_open=None)
             log.warning("incident %d is written down late: it was over at %s", late.pk, over.isoformat())
     return True
 
@@ -96,11 +121,11 @@ def _open(first: datetime, before: datetime | None) -> bool:
     return True
 
 
-def _go_on(incident: Incident, now: datetime) -> bool:
+def _go_on(incident: Incident, now: datetime, *, closes: bool = True) -> bool:
     later, over = _after(incident.last_at)
     if later:
         return _take_in(incident, later)
-    return over is not None and now > over + GRACE and _close(incident, over)
+    return closes and over is not None and now > over + GRACE and _close(incident, over)
 
 
 def _after(last: datetime) -> tuple[datetime | None, datetime | None]:

@@ -46,6 +46,7 @@ def facts(incident: Incident) -> Facts:
     success = counts.success(last)
     told = course(first, success.at if success else last, window.until)
     made, made_lately = counts.made(first, last)
+    left = counts.left_undecided(window)
     return Facts(
         incident=incident,
         first_failure=first,
@@ -56,7 +57,8 @@ def facts(incident: Incident) -> Facts:
         made_lately=made_lately,
         diners=counts.diners(window),
         not_taken=_not_taken(failed, happened),
-        lost_at=counts.lost_at(window),
+        lost_at=counts.lost_at(window, left),
+        left_undecided=len(left),
         success=success,
         traffic=happenings.calls(first, last),
         spans=spans(told),

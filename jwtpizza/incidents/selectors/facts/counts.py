@@ -140,22 +140,25 @@ def diners(window: Span) -> int:
     return failed.order_by().union(others.order_by()).count()
 
 
-def lost_at(window: Span) -> list[datetime]:
+def left_undecided(window: Span) -> set[int]:
+    """The orders that nobody settled, and of which their diners were told that we can't tell; two queries."""
+    noted = Event.objects.filter(window.of("at"), kind=Kind.BROKEN, outcome=UNDECIDED).order_by()
+    told = {order for detail in noted.values_list("detail", flat=True) for order in detail.get("orders", [])}
+    unsettled = troubles.failed_orders().filter(window.of("settled_at"), reason=Reason.ABANDONED, promised=False)
+    return told.intersection(unsettled.values_list("pk", flat=True))
+
+
+def lost_at(window: Span, left: set[int]) -> list[datetime]:
     """When the first hundred orders failed, were refused or met an error of ours; two queries.
 
-    One that was left undecided was lost when its diner was told so, and not once more when it was given up.
+    One that was `left` undecided was lost when its diner was told so, and not once more when it was given up.
     """
     failed = troubles.failed_orders().filter(window.of("settled_at")).order_by("settled_at")
     others = Event.objects.filter(window.of("at"), kind__in=LOST).order_by("at")
-    lost, undecided = [], 0
-    for at, count, outcome in others.values_list("at", "count", "outcome")[:MOST_LOST]:
+    settled = failed.values_list("settled_at", "pk")[: MOST_LOST + len(left)]
+    lost: list[Any] = [at for at, order in settled if order not in left]
+    for at, count in others.values_list("at", "count")[:MOST_LOST]:
         lost += [at] * min(count, MOST_LOST)
-        undecided += count if outcome == UNDECIDED else 0
-    for settled_at, reason in failed.values_list("settled_at", "reason")[: MOST_LOST + undecided]:
-        if reason == Reason.ABANDONED and undecided:
-            undecided -= 1
-        elif settled_at:
-            lost.append(settled_at)
     return sorted(lost)[:MOST_LOST]
 
 

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from itertools import chain
 from typing import Any, NamedTuple
 
-from django.db.models import Case, Count, F, Min, Q, Sum, When
+from django.db.models import Count, F, Min, Sum
 
 from jwtpizza.incidents.models import Event, Kind
 from jwtpizza.incidents.selectors.facts.known import Link, Start, Switch, Traffic, Transition
@@ -57,24 +57,22 @@ def switches(window: Window) -> list[Switch]:
 
 def counted_links(window: Window) -> Links:
     """All of them; one query."""
-    told = _links(window).aggregate(Count("pk"), Count("done_at"), Min("seen_at"), Min("done_at"))
+    told = _links(window).aggregate(Count("pk"), Count("followed_at"), Min("seen_at"), Min("followed_at"))
     return Links(*told.values())
 
 
 def links(window: Window) -> list[Link]:
     """20 of them: those that were followed last, then those that were seen first; in the order in which they came."""
-    followed_first = _links(window).order_by(F("done_at").desc(nulls_last=True), "seen_at", "pk")
+    followed_first = _links(window).order_by(F("followed_at").desc(nulls_last=True), "seen_at", "pk")
     chosen = sorted(followed_first[:MOST_LINKS], key=lambda link: (link.seen_at, link.pk))
     return [
-        Link(link.pk, masked(link.link), link.seen_at, link.done_at, _follower(link), _answer(link)) for link in chosen
+        Link(link.pk, masked(link.link), link.seen_at, link.followed_at, _follower(link), _answer(link))
+        for link in chosen
     ]
 
 
 def _links(window: Window) -> Any:
-    # A worker that is asking, or was killed at it, has claimed its link, and has no answer yet.
-    done = Case(When(~Q(answer=""), then="followed_at"))
-    seen = SupportLink.objects.filter(within("seen_at", after=window.links_after, until=window.until))
-    return seen.annotate(done_at=done)
+    return SupportLink.objects.filter(within("seen_at", after=window.links_after, until=window.until))
 
 
 def _follower(link: SupportLink) -> str:
@@ -105,28 +103,22 @@ def starts(window: Window) -> list[Start]:
     The first 100 with another release or other settings, and the first 100 of the others, of 10,000.
     """
     began = Event.objects.filter(kind=Kind.START).order_by("at", "pk")
-    during = began.filter(window.of("at", before=BEFORE))[:MOST_READ]
+    during = began.filter(window.of("at", before=BEFORE)).values_list("at", "outcome", "detail")[:MOST_READ]
     before = (began.filter(outcome=role, at__lt=window.since - BEFORE).reverse()[:1] for role in ROLES)
     known: dict[str, dict[str, Any]] = {}
     for event in chain.from_iterable(before):
         known[event.outcome] = event.detail
-    told = []
-    for event in during:
-        changes = _changes(known.get(event.outcome), event.detail)
-        known[event.outcome] = event.detail
-        told.append(Start(event.at, event.outcome, masked(str(event.detail.get("release", ""))), changes))
-    return _first(told)
-
-
-def _first(told: list[Start]) -> list[Start]:
     # In a crash loop what changed comes after any number of starts that changed nothing.
     seen: Counter[bool] = Counter()
-    kept = []
-    for start in told:
-        seen[bool(start.changes)] += 1
-        if seen[bool(start.changes)] <= MOST_STARTS:
-            kept.append(start)
-    return kept
+    told = []
+    # All of their settings at once would be 100 MB.
+    for at, role, detail in during.iterator(chunk_size=500):
+        changes = _changes(known.get(role), detail)
+        known[role] = detail
+        seen[bool(changes)] += 1
+        if seen[bool(changes)] <= MOST_STARTS:
+            told.append(Start(at, role, masked(str(detail.get("release", ""))), changes))
+    return told
 
 
 def _changes(before: dict[str, Any] | None, after: dict[str, Any]) -> dict[str, list[Any]]:

@@ -82,7 +82,7 @@ class Span(NamedTuple):
 
 
 class Example(NamedTuple):
-    """How a diner was answered: the order (None where none was written), the status, the body.
+    """How a diner was answered: the order (None where no failed one is meant), the status, the body.
 
     The request's id, and for how many seconds a refused one was to wait, are masked: no book has them.
     """
@@ -150,6 +150,7 @@ class Facts(NamedTuple):
     failures_without: int = 0
     made_lately: int = 0
     undecided: int = 0
+    left_undecided: int = 0  # the failed orders that errors of ours left so, as their diners were told
     nameless: int = 0
     dropped: int = 0
     given_up: int = 0
@@ -183,11 +184,6 @@ class Facts(NamedTuple):
         return self.failed - self.given_up
 
     @property
-    def left_undecided(self) -> int:
-        """The failed orders that nobody settled because errors of ours were in the way, as their diners were told."""
-        return min(self.undecided, self.failures.get(Reason.ABANDONED, 0))
-
-    @property
     def cut_off(self) -> int:
-        """The failed orders that nobody settled, and nothing says why: their diners got no answer."""
+        """The failed orders that nobody settled and whose diners got no answer: a process ended in the middle."""
         return self.failures.get(Reason.ABANDONED, 0) - self.left_undecided

@@ -277,7 +277,7 @@ def _kept(facts: Facts) -> Iterator[Finding]:
 def _closed(facts: Facts) -> Iterator[Finding]:
     if closed := facts.incident.closed_at:
         why = "; a failure that was told later came in this time"
-        if facts.success and facts.success.at < closed:
+        if facts.success and facts.last_failure <= facts.incident.last_at:
             why = f", once all had been well for {lasting(closed - facts.success.at)}"
         yield Finding(f"It closed at {clock(closed, facts.first_failure)}{why}.", EVIDENCE)
     else:

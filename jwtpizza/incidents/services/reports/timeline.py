@@ -29,7 +29,9 @@ def _failures(facts: Facts) -> Iterator[Moment]:
     for kind, at in others.items():
         if at and kind != facts.opened_by:
             yield Moment(at, f"The first {OPENED_BY[kind].partition(' ')[2]}")
-    yield Moment(facts.incident.opened_at, "The service notices it: the incident is open")
+    opened, closed = facts.incident.opened_at, facts.incident.closed_at
+    late = closed is not None and opened > closed
+    yield Moment(opened, "The service is told of it" if late else "The service notices it: the incident is open")
     if facts.last_failure > facts.first_failure:
         yield Moment(facts.last_failure, "Last failure" if facts.incident.closed_at else "Last failure by now")
 
