@@ -86,7 +86,7 @@ COSTS = [
     Cost(3, "POST api/order", "diner", body=an_order(1), headers=KEY),
     Cost(3, "PUT api/order/chaos/<str:state>", "admin", at="api/order/chaos/true"),
     Cost(3, "PUT api/order/chaos/<str:state>", "admin", at="api/order/chaos/true", warm=False),
-    Cost(28, "GET api/incident/<id>", "admin", at="api/incident/1"),
+    Cost(30, "GET api/incident/<id>", "admin", at="api/incident/1"),
     Cost(0, "GET api/status"),
     Cost(2, "GET api/status", warm=False),
     Cost(4, "GET api/franchise/<id>", "franchisee", at="api/franchise/3"),

@@ -8,6 +8,7 @@ import sys
 import time
 from collections import Counter
 from contextlib import closing
+from math import inf
 
 import pytest
 import requests
@@ -53,11 +54,11 @@ def test_what_a_start_can_do_without_is_not_loaded(run, code):
 
 
 def test_the_service_takes_little_longer_to_load_than_what_it_is_made_of(run):
-    spent = {WEB: [], BARE: []}
-    for _ in range(3):
+    spent, ratio = {WEB: [], BARE: []}, inf
+    while ratio >= MOST and len(spent[BARE]) < 10:  # the quickest of each: what else the machine does is nobody's
         for code, seconds in spent.items():
             seconds.append(float(run(code, "time.process_time()")))
-    ratio = min(spent[WEB]) / min(spent[BARE])
+        ratio = min(spent[WEB]) / min(spent[BARE])
 
     assert ratio < MOST, f"{ratio:.2f} times as long; ms by package: {heaviest(run(WEB, '0', '-X', 'importtime'))}"
 
